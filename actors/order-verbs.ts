@@ -1,0 +1,110 @@
+// Holds for a checkout: several SKUs, all or nothing. One partition is decided in one script; over several partitions it
+// is a saga: what was reserved is given back as soon as one partition refuses. Part of the stock store.
+import { OUTBOX_BACKLOG_MAX_RECORDS, PARTITIONS } from '../core/constants.ts';
+import { fingerprint, partitionOf, randomId } from '../core/ids.ts';
+import { type Purchase, toPurchase } from './records.ts';
+import { bodyOf, type ScriptCaller } from './script-call.ts';
+import { scripts } from './scripts.ts';
+
+export type ReserveOrderCode =
+  | 'RESERVED'
+  | 'REPLAY'
+  | 'KEY_REUSED'
+  | 'INSUFFICIENT_STOCK'
+  | 'SALE_NOT_FOUND'
+  | 'SKU_NOT_FOUND'
+  | 'SALE_PAUSED'
+  | 'SALE_CLOSED'
+  | 'BACKLOG_FULL'
+  | 'LOW_MEMORY'
+  | 'BAD_REQUEST';
+
+export interface OrderLine {
+  readonly saleId: string;
+  readonly sku: string;
+  readonly quantity: number;
+}
+
+export interface ReserveOrderOutcome {
+  readonly outcome: ReserveOrderCode;
+  /** The line that was refused. */
+  readonly sku?: string;
+  readonly purchases: readonly Purchase[];
+}
+
+export interface OrderVerbs {
+  /** Once per order id; lines of one SKU are summed. */
+  reserveOrder(order: { orderId: string; items: readonly OrderLine[] }): Promise<ReserveOrderOutcome>;
+  releaseOrder(
+    orderId: string,
+  ): Promise<{ outcome: 'RELEASED' | 'REPLAY' | 'NOT_FOUND'; purchases: readonly Purchase[] }>;
+}
+
+type WirePurchase = Parameters<typeof toPurchase>[1];
+type WireRows = (readonly [string, WirePurchase | false])[];
+
+/** One line a SKU, sorted, so that two carts never meet in opposite order. */
+function mergeLines(items: readonly OrderLine[]): OrderLine[] {
+  const merged = new Map<string, OrderLine>();
+  for (const item of items) {
+    const key = `${item.saleId} ${item.sku}`;
+    merged.set(key, { ...item, quantity: item.quantity + (merged.get(key)?.quantity ?? 0) });
+  }
+  return [...merged.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, line]) => line);
+}
+
+const toPurchases = (rows: WireRows): Purchase[] => rows.flatMap(([id, wire]) => (wire ? [toPurchase(id, wire)] : []));
+
+export function createOrderVerbs(caller: ScriptCaller): OrderVerbs {
+  async function reserveIn(partition: number, orderId: string, print: string, lines: readonly OrderLine[]) {
+    const rows = lines.map((l) => [randomId('pur', partition), l.saleId, l.sku, l.quantity]);
+    const input = [orderId, print, rows, OUTBOX_BACKLOG_MAX_RECORDS];
+    const body = bodyOf(await caller.call(partition, scripts.reserveOrder, input));
+    const [outcome, sku, purchases] = body as [ReserveOrderCode, string, WireRows];
+    return { outcome, sku, purchases: toPurchases(purchases) };
+  }
+
+  async function releaseIn(partition: number, orderId: string) {
+    const body = bodyOf(await caller.call(partition, scripts.releaseOrder, [orderId]));
+    const [outcome, rows] = body as ['RELEASED' | 'REPLAY' | 'NOT_FOUND', WireRows];
+    return { outcome, purchases: toPurchases(rows) };
+  }
+
+  return {
+    async reserveOrder({ orderId, items }) {
+      const lines = mergeLines(items);
+      // The whole order, so that a repeat with another body is refused in every partition.
+      const print = fingerprint(lines.flatMap((l) => [l.saleId, l.sku, l.quantity]));
+      const groups = [...Map.groupBy(lines, (l) => partitionOf(l.saleId) ?? -1)].sort(([a], [b]) => a - b);
+      if (groups[0]?.[0] === -1) return { outcome: 'SALE_NOT_FOUND', purchases: [] };
+      const purchases: Purchase[] = [];
+      const fresh: number[] = [];
+      let isReplay = true;
+      for (const [partition, group] of groups) {
+        const result = await reserveIn(partition, orderId, print, group);
+        if (result.outcome !== 'RESERVED' && result.outcome !== 'REPLAY') {
+          for (const reserved of fresh) await releaseIn(reserved, orderId);
+          return { outcome: result.outcome, ...(result.sku ? { sku: result.sku } : {}), purchases: [] };
+        }
+        if (result.outcome === 'RESERVED') {
+          fresh.push(partition);
+          isReplay = false;
+        }
+        purchases.push(...result.purchases);
+      }
+      return { outcome: isReplay ? 'REPLAY' : 'RESERVED', purchases };
+    },
+    async releaseOrder(orderId) {
+      const purchases: Purchase[] = [];
+      let outcome: 'RELEASED' | 'REPLAY' | 'NOT_FOUND' = 'NOT_FOUND';
+      for (let partition = 0; partition < PARTITIONS; partition++) {
+        const result = await releaseIn(partition, orderId);
+        purchases.push(...result.purchases);
+        if (result.outcome === 'RELEASED' || (result.outcome === 'REPLAY' && outcome === 'NOT_FOUND')) {
+          outcome = result.outcome;
+        }
+      }
+      return { outcome, purchases };
+    },
+  };
+}

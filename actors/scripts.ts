@@ -1,0 +1,25 @@
+// Every Lua script, bound once. Its contract (keys, input, body) is the header of the file it is loaded from.
+import { loadScript } from '../core/redis/scripts.ts';
+
+const directory = new URL('../scripts/lua/', import.meta.url);
+const load = (name: string) => loadScript(directory, name);
+
+export const scripts = {
+  attach: load('attach'),
+  reserve: load('reserve'),
+  admit: load('admit'),
+  confirm: load('confirm'),
+  release: load('release'),
+  mark: load('mark'),
+  expire: load('expire'),
+  restock: load('restock'),
+  saleCreate: load('sale-create'),
+  saleState: load('sale-state'),
+  saleTick: load('sale-tick'),
+  snapshot: load('snapshot'),
+  look: load('look'),
+  census: load('census'),
+  reserveOrder: load('reserve-order'),
+  releaseOrder: load('release-order'),
+  acknowledge: load('acknowledge'),
+} as const;

@@ -1,0 +1,80 @@
+// The counter where buyers queue: one actor per SKU of a sale and process, which turns whoever presses *Buy* meanwhile
+// into one reserve call. It also remembers, for a moment, that a SKU is sold out, so that late crowds cost Redis nothing.
+// An actor is a batcher, never a lock: another process may have one for the same SKU.
+import { createActor } from '../core/actor/actor.ts';
+import { createDirectory } from '../core/actor/directory.ts';
+import type { Clock } from '../core/clock.ts';
+import { ACTOR_IDLE_MS, ACTORS_MAX, MAILBOX_MAX, RESERVE_BATCH_MAX, RETRY_DELAY_MS } from '../core/constants.ts';
+import { counter, histogram } from '../core/metrics.ts';
+import { createSoldOutMemory } from './sold-out-memory.ts';
+import type { StockFeed } from './stock-feed.ts';
+import type { BuyOutcome, ReserveItem, StockStore } from './stock-store.ts';
+
+export interface BuyRequest extends ReserveItem {
+  readonly saleId: string;
+  readonly sku: string;
+  /** With a key the first answer is looked up, whatever is remembered here. */
+  readonly hasKey: boolean;
+}
+
+export interface Counter {
+  /** Rejects OVERLOADED (mailbox full), UNAVAILABLE (nothing was done) or OUTCOME_UNKNOWN (it may have been) by the deadline. */
+  buy(request: BuyRequest, deadlineAt: number): Promise<BuyOutcome>;
+  /** Refuses newcomers and answers those who are in. */
+  drain(): Promise<void>;
+}
+
+const batchSize = histogram(
+  'doorbuster_reserve_batch_purchases',
+  'Purchases in one reserve call',
+  [],
+  [1, 4, 16, 64, 128, 256, 512],
+);
+const outcomes = counter('doorbuster_purchase_outcomes_total', 'Answers to purchases by outcome', ['outcome']);
+
+export function createCounter(deps: { stock: StockStore; clock: Clock; feed?: StockFeed }): Counter {
+  const { stock, clock, feed } = deps;
+  const memory = createSoldOutMemory(clock);
+  feed?.onLine((counters) => memory.update(counters));
+  feed?.onResync(() => memory.clear());
+
+  const directory = createDirectory<string, ReserveItem, BuyOutcome>({
+    idleMs: ACTOR_IDLE_MS,
+    maxActors: ACTORS_MAX,
+    clock,
+    activate: (key) => {
+      const [saleId = '', sku = ''] = key.split(' ');
+      return createActor<ReserveItem, BuyOutcome>({
+        maxBatch: RESERVE_BATCH_MAX,
+        maxMailbox: MAILBOX_MAX,
+        retryDelayMs: RETRY_DELAY_MS,
+        clock,
+        async handle(batch) {
+          batchSize.observe(batch.length);
+          const { outcomes: replies, counters } = await stock.reserve(saleId, sku, batch);
+          if (counters) memory.update(counters);
+          return replies;
+        },
+      });
+    },
+  });
+  const eviction = setInterval(() => directory.evictIdle(), ACTOR_IDLE_MS / 2);
+  eviction.unref();
+
+  return {
+    async buy(request, deadlineAt) {
+      const { saleId, sku, hasKey, ...item } = request;
+      if (!hasKey && memory.isSoldOut(saleId, sku, item.quantity)) {
+        outcomes.inc({ outcome: 'SOLD_OUT' });
+        return { kind: 'refused', code: 'SOLD_OUT' };
+      }
+      const outcome = await directory.get(`${saleId} ${sku}`).ask(item, deadlineAt);
+      outcomes.inc({ outcome: outcome.kind === 'purchase' ? outcome.purchase.status : outcome.code });
+      return outcome;
+    },
+    async drain() {
+      clearInterval(eviction);
+      await directory.drain();
+    },
+  };
+}

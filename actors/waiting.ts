@@ -1,0 +1,46 @@
+// A waiting purchase's place and how long it may take. The place is exact when it is given and an upper bound later;
+// the time is an estimate from the throttle, the opening and the ends of the holds before it.
+import { type Purchase, type SkuCounters, toCounters, type WireCounters } from './records.ts';
+
+export type WireContext = readonly [
+  counters: WireCounters,
+  opensAt: number,
+  admissionPerSecond: number,
+  holdMs: number,
+  nextDeadline: number,
+];
+
+export interface PurchaseView extends Purchase {
+  /** Purchases before this one in the line, at most; 0 unless WAITING. */
+  readonly ahead: number;
+  /** null where nothing is known, for instance before an opening without a date. */
+  readonly estimatedWaitSeconds: number | null;
+  readonly counters: SkuCounters;
+}
+
+function estimateWaitMs(purchase: Purchase, ahead: number, context: WireContext, now: number): number | null {
+  const [wire, opensAt, admissionPerSecond, holdMs, nextDeadline] = context;
+  const counters = toCounters(wire);
+  if (counters.saleStatus === 'SCHEDULED' && opensAt === 0) return null;
+  const untilOpenMs = counters.saleStatus === 'SCHEDULED' ? Math.max(0, opensAt - now) : 0;
+  const throttleMs = admissionPerSecond > 0 ? ((ahead + 1) * 1000) / admissionPerSecond : 0;
+  if (ahead + purchase.quantity <= counters.available) return untilOpenMs + throttleMs;
+  // All of `held` may come back when the present holds end; whoever is further back waits for as many rounds more.
+  const rounds = counters.held > 0 ? Math.floor((ahead - counters.available) / counters.held) : 0;
+  const holdsMs = nextDeadline > 0 ? Math.max(0, nextDeadline - now) : holdMs;
+  return untilOpenMs + Math.max(throttleMs, holdsMs + Math.max(0, rounds) * holdMs);
+}
+
+export function toView(purchase: Purchase, context: WireContext, now: number): PurchaseView {
+  const counters = toCounters(context[0]);
+  const isWaiting = purchase.status === 'WAITING';
+  const ahead = isWaiting ? Math.max(0, purchase.ticket - counters.head) : 0;
+  const waitMs = isWaiting ? estimateWaitMs(purchase, ahead, context, now) : 0;
+  return { ...purchase, ahead, estimatedWaitSeconds: waitMs === null ? null : Math.ceil(waitMs / 1000), counters };
+}
+
+/** Whole seconds until a place in a full line may come free: when the next hold ends, within a minute. */
+export function retryAfterSeconds(context: WireContext | false, now: number): number {
+  const nextDeadline = context ? context[4] : 0;
+  return nextDeadline > now ? Math.min(60, Math.ceil((nextDeadline - now) / 1000)) : 5;
+}

@@ -1,0 +1,51 @@
+// Shapes answers: the headers that every one carries (CORS, request id, no sniffing) and the two kinds of body.
+import type { CodedError } from '../core/errors.ts';
+import type { RouteReply } from '../shop/route.ts';
+import type { Answer } from './arrival.ts';
+import { PROBLEM_TYPE, toProblem } from './problem.ts';
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+const TEXT_TYPE = 'text/plain; charset=utf-8';
+
+/** Tokens travel in a header and no cookie is ever set, so any origin may call: it can only use what it was given. */
+const EVERY_ANSWER: readonly [string, string][] = [
+  ['access-control-allow-origin', '*'],
+  ['access-control-expose-headers', 'Location, Retry-After, X-Request-Id, Allow'],
+  ['x-content-type-options', 'nosniff'],
+  ['cache-control', 'no-store'],
+];
+
+function baseHeaders(requestId: string): [string, string][] {
+  return [...EVERY_ANSWER, ['x-request-id', requestId]];
+}
+
+export function answerReply(reply: RouteReply, requestId: string): Answer {
+  const headers = baseHeaders(requestId);
+  for (const [name, value] of Object.entries(reply.headers ?? {})) headers.push([name, value]);
+  if (reply.text !== undefined) {
+    headers.push(['content-type', reply.contentType ?? TEXT_TYPE]);
+    return { status: reply.status, headers, body: reply.text };
+  }
+  if (reply.body === undefined) return { status: reply.status, headers, body: '' };
+  headers.push(['content-type', reply.contentType ?? JSON_TYPE]);
+  return { status: reply.status, headers, body: JSON.stringify(reply.body) };
+}
+
+export function answerFault(error: CodedError, path: string, requestId: string, nowMs: number): Answer {
+  const problem = toProblem(error, path, requestId, nowMs);
+  const headers = baseHeaders(requestId);
+  headers.push(['content-type', PROBLEM_TYPE]);
+  if (problem.retryAfterSeconds !== undefined) headers.push(['retry-after', String(problem.retryAfterSeconds)]);
+  if (problem.status === 401) headers.push(['www-authenticate', 'Bearer']);
+  return { status: problem.status, headers, body: JSON.stringify(problem.body) };
+}
+
+/** CORS asks before it calls. */
+export function answerPreflight(allowed: readonly string[], requestId: string): Answer {
+  const headers = baseHeaders(requestId);
+  headers.push(['allow', allowed.join(', ')]);
+  headers.push(['access-control-allow-methods', allowed.join(', ')]);
+  headers.push(['access-control-allow-headers', 'Authorization, Content-Type, Idempotency-Key, X-Request-Id']);
+  headers.push(['access-control-max-age', '86400']);
+  return { status: 204, headers, body: '' };
+}

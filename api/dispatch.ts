@@ -1,0 +1,159 @@
+// The way of every HTTP request, one stage after the other: route, caller, rate, headers, body, handler, answer.
+// `begin` needs only the head and refuses before a byte of the body is read; `finish` never throws.
+import type { Clock } from '../core/clock.ts';
+import { fault } from '../core/errors.ts';
+import { randomId } from '../core/ids.ts';
+import type { Log } from '../core/log.ts';
+import type { Caller, RequestContext, Route } from '../shop/route.ts';
+import { countAnswer, observeDuration } from './door-metrics.ts';
+import { answerFault, answerPreflight, answerReply } from './answers.ts';
+import type { Admitted, Answer, Arrival, Begun } from './arrival.ts';
+import { bearerToken, isAllowed } from './auth.ts';
+import type { Gatekeeper } from './gatekeeper.ts';
+import { isJsonType, parseJson, parseQuery, readIdempotencyKey, readRequestId, validate } from './input.ts';
+import { BODY_LIMIT_BYTES, REQUEST_DEADLINE_MS } from '../core/constants.ts';
+import { toFault } from './problem.ts';
+import { createRouteTable } from './route-table.ts';
+
+const NO_BODY = Buffer.alloc(0);
+
+export interface Dispatcher {
+  begin(arrival: Arrival): Begun;
+  finish(request: Admitted, body: Buffer): Promise<Answer>;
+  /** For what only the server sees: a body too large or too slow, a handler that is overdue. */
+  refuse(request: Admitted, code: 'BODY_TOO_LARGE' | 'REQUEST_TIMEOUT' | 'OUTCOME_UNKNOWN', detail: string): Answer;
+}
+
+export interface DispatcherDependencies {
+  routes: readonly Route[];
+  gatekeeper: Gatekeeper;
+  clock: Clock;
+  log: Log;
+}
+
+function readHeaders(route: Route, arrival: Arrival): RequestContext['headers'] {
+  const values = new Map<string, string>();
+  for (const name of route.headers) {
+    const value = arrival.header(name);
+    if (value !== '') values.set(name, value);
+  }
+  return { get: (name) => values.get(name.toLowerCase()) };
+}
+
+/** Refuses by headers alone; answers whether a body follows. */
+function checkBodyHead(route: Route, arrival: Arrival): boolean {
+  const length = arrival.header('content-length');
+  const hasBody = (length !== '' && length !== '0') || arrival.header('transfer-encoding') !== '';
+  if (route.bodyKind === 'none') return hasBody;
+  if (Number(length) > BODY_LIMIT_BYTES) throw fault('BODY_TOO_LARGE', `the limit is ${BODY_LIMIT_BYTES} bytes`);
+  if (route.bodyKind === 'json' && hasBody && !isJsonType(arrival.header('content-type'))) {
+    throw fault('UNSUPPORTED_MEDIA_TYPE', 'the body must be application/json');
+  }
+  return hasBody;
+}
+
+export function createDispatcher(dependencies: DispatcherDependencies): Dispatcher {
+  const { gatekeeper, clock, log } = dependencies;
+  const table = createRouteTable(dependencies.routes);
+  // A request id costs no randomness each: this process's own prefix, and a count.
+  const idPrefix = randomId('req_');
+  let requests = 0;
+
+  function nextRequestId(arrival: Arrival): string {
+    requests += 1;
+    return readRequestId(arrival.header('x-request-id')) ?? `${idPrefix}-${requests.toString(36)}`;
+  }
+
+  function answerError(error: unknown, path: string, requestId: string, routeName: string): Answer {
+    const coded = toFault(error);
+    if (coded.code === 'INTERNAL') log.error({ requestId, route: routeName, err: coded.cause ?? coded }, 'request failed');
+    countAnswer(routeName, coded.status);
+    return answerFault(coded, path, requestId, clock.now());
+  }
+
+  function admit(arrival: Arrival, route: Route, params: Record<string, string>, requestId: string): Admitted {
+    const caller: Caller | undefined = gatekeeper.identify(
+      bearerToken(arrival.header('authorization')),
+      route.access,
+      arrival.address,
+    );
+    if (!isAllowed(route.access, caller)) throw fault('FORBIDDEN', 'your role does not allow this');
+    gatekeeper.admit(caller);
+    const startedAt = clock.now();
+    const context: RequestContext = {
+      caller,
+      idempotencyKey: readIdempotencyKey(arrival.header('idempotency-key')),
+      rawBody: NO_BODY,
+      headers: readHeaders(route, arrival),
+      path: arrival.path,
+      address: arrival.address,
+      requestId,
+      deadlineAt: startedAt + REQUEST_DEADLINE_MS,
+    };
+    const hasBody = checkBodyHead(route, arrival);
+    return { kind: 'admitted', route, params, query: arrival.query, context, hasBody, startedAt };
+  }
+
+  function readBody(route: Route, bytes: Buffer): unknown {
+    if (route.bodyKind !== 'json' || route.body === undefined) return undefined;
+    if (bytes.length > 0) return validate(route.body, parseJson(bytes), 'body');
+    if (route.isBodyOptional) return validate(route.body, {}, 'body');
+    throw fault('INVALID_JSON', 'a JSON body is required');
+  }
+
+  function readParams(route: Route, params: Record<string, string>): unknown {
+    if (route.params === undefined) return undefined;
+    const result = route.params.safeParse(params);
+    // What cannot be the name of anything names nothing.
+    if (!result.success) throw fault('NOT_FOUND', 'there is nothing at this address');
+    return result.data;
+  }
+
+  async function handle(request: Admitted, bytes: Buffer): Promise<Answer> {
+    const { route, context } = request;
+    const reply = await route.handle({
+      ...context,
+      rawBody: route.bodyKind === 'raw' ? bytes : NO_BODY,
+      params: readParams(route, request.params),
+      query: route.query === undefined ? undefined : validate(route.query, parseQuery(request.query), 'query'),
+      body: readBody(route, bytes),
+    });
+    countAnswer(route.path, reply.status);
+    return answerReply(reply, context.requestId);
+  }
+
+  return {
+    begin(arrival) {
+      const requestId = nextRequestId(arrival);
+      const match = table.find(arrival.method, arrival.path);
+      try {
+        if (match.kind === 'unknown') throw fault('NOT_FOUND', 'there is nothing at this address');
+        if (match.kind === 'route') return admit(arrival, match.route, match.params, requestId);
+        if (arrival.method === 'OPTIONS') {
+          return { kind: 'answered', answer: answerPreflight(match.allowed, requestId) };
+        }
+        throw fault('METHOD_NOT_ALLOWED', `allowed here: ${match.allowed.join(', ')}`);
+      } catch (error) {
+        const routeName = match.kind === 'route' ? match.route.path : match.kind;
+        const answer = answerError(error, arrival.path, requestId, routeName);
+        if (match.kind === 'other-method') answer.headers.push(['allow', match.allowed.join(', ')]);
+        return { kind: 'answered', answer };
+      }
+    },
+
+    async finish(request, body) {
+      try {
+        return await handle(request, body);
+      } catch (error) {
+        return answerError(error, request.context.path, request.context.requestId, request.route.path);
+      } finally {
+        observeDuration(request.route.path, clock.now() - request.startedAt);
+      }
+    },
+
+    refuse(request, code, detail) {
+      const options = code === 'OUTCOME_UNKNOWN' ? { retryAfterSeconds: 1 } : {};
+      return answerError(fault(code, detail, options), request.context.path, request.context.requestId, request.route.path);
+    },
+  };
+}

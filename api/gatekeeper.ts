@@ -1,0 +1,66 @@
+// Whom the door lets in, and how often: identity from the token, a bucket for each buyer, a bucket for each address
+// that fails to authenticate. The same for HTTP and for sockets.
+import type { Clock } from '../core/clock.ts';
+import { fault } from '../core/errors.ts';
+import type { Access, Caller } from '../shop/route.ts';
+import type { Authentication, Authenticator } from './auth.ts';
+import {
+  AUTH_FAILURE_BURST,
+  AUTH_FAILURE_RATE_PER_SECOND,
+  BUYER_BURST,
+  BUYER_RATE_PER_SECOND,
+  RATE_BUCKETS_MAX,
+} from '../core/constants.ts';
+import { createRateLimit } from './rate-limit.ts';
+
+export interface Gatekeeper {
+  /** Throws 401 (or 429, for an address that fails too often) when the route needs a caller and there is none. */
+  identify(token: string | undefined, access: Access, address: string): Caller | undefined;
+  /** The same for a socket, which also needs to know when the token ends. */
+  authenticate(token: string | undefined, address: string): Extract<Authentication, { kind: 'caller' }>;
+  /** Throws 429 when a buyer asks too often. */
+  admit(caller: Caller | undefined): void;
+}
+
+export function createGatekeeper(authenticator: Authenticator, clock: Clock): Gatekeeper {
+  const buyers = createRateLimit({
+    ratePerSecond: BUYER_RATE_PER_SECOND,
+    burst: BUYER_BURST,
+    maxBuckets: RATE_BUCKETS_MAX,
+    clock,
+  });
+  const failures = createRateLimit({
+    ratePerSecond: AUTH_FAILURE_RATE_PER_SECOND,
+    burst: AUTH_FAILURE_BURST,
+    maxBuckets: RATE_BUCKETS_MAX,
+    clock,
+  });
+
+  function failed(address: string, code: 'UNAUTHENTICATED' | 'TOKEN_EXPIRED', detail: string): never {
+    const waitSeconds = failures.take(address);
+    if (waitSeconds === 0) throw fault(code, detail);
+    throw fault('RATE_LIMITED', 'too many failed authentications', { retryAfterSeconds: waitSeconds });
+  }
+
+  function authenticate(token: string | undefined, address: string): Extract<Authentication, { kind: 'caller' }> {
+    if (token === undefined) return failed(address, 'UNAUTHENTICATED', 'a bearer token is required');
+    const result = authenticator.verify(token);
+    return result.kind === 'caller' ? result : failed(address, result.code, result.detail);
+  }
+
+  return {
+    authenticate,
+    identify(token, access, address) {
+      if (access !== 'public') return authenticate(token, address).caller;
+      if (token === undefined) return undefined;
+      const result = authenticator.verify(token);
+      return result.kind === 'caller' ? result.caller : undefined;
+    },
+    admit(caller) {
+      // Operators and services are trusted not to click too fast.
+      if (caller?.role !== 'USER') return;
+      const waitSeconds = buyers.take(caller.userId);
+      if (waitSeconds > 0) throw fault('RATE_LIMITED', 'too many requests', { retryAfterSeconds: waitSeconds });
+    },
+  };
+}

@@ -1,0 +1,25 @@
+// Time: the one place that reads the process's clock or waits. Code that decides by time takes a Clock, so that a test can move it.
+// Stock is never decided by this clock: the scripts use that of Redis.
+import { setTimeout as wait } from 'node:timers/promises';
+
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+}
+
+export const systemClock: Clock = { now: () => Date.now() };
+
+/** Resolves after `ms`, or at once, without an error, when the signal aborts: a loop looks at its signal anyway. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted) return;
+  try {
+    await wait(ms, undefined, signal === undefined ? undefined : { signal });
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+  }
+}
+
+/** Somewhere between half of `ms` and `ms`, never above it: many processes with one interval must not act in step. */
+export function jitter(ms: number): number {
+  return ms * (0.5 + Math.random() / 2);
+}

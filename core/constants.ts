@@ -1,0 +1,203 @@
+// Every tuned number of the system, with its unit in its name and its reason beside it.
+// Nothing else may hold a tuned number; nothing here may read the environment (that is config.ts).
+// Grouped by subject; append to the group a number belongs to.
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+
+// --- Partitions -------------------------------------------------------------------------------------------------
+
+/** Hash tags over which sales are spread. Ids carry it, so it is fixed for the life of a deployment's data:
+ *  8 spread over the nodes of a small cluster, while relay and sweep still read a handful of keys. */
+export const PARTITIONS = 8;
+
+// --- Actors and batches -----------------------------------------------------------------------------------------
+
+/** Purchases in one reserve script: 110,000/s at 512 against 80,000/s at 128; beyond it Redis blocks for longer than it gains. */
+export const RESERVE_BATCH_MAX = 512;
+/** Callers that may wait at one actor of one process: at 30,000/s about 0.7 s of work, far inside the request's deadline. */
+export const MAILBOX_MAX = 20_000;
+/** Purchases that admit, expire, close, snapshot and rebuild touch in one call: 177,000 in one script blocked Redis for 4 s. */
+export const SLICE_MAX = 256;
+/** Due holds of its SKU that reserve ends first, so that a buyer is not told "wait" for stock that is already free. */
+export const DUE_HOLDS_PER_RESERVE = 64;
+/** How long an actor may repeat SOLD_OUT from memory before one request must ask again. */
+export const SOLD_OUT_MEMORY_MS = 250;
+/** Pause before a batch with an unknown outcome is sent again: long enough for a local Redis to come back in a few tries. */
+export const RETRY_DELAY_MS = 50;
+/** An actor nobody asked for this long is forgotten; a new one costs microseconds. */
+export const ACTOR_IDLE_MS = 5 * MINUTE_MS;
+/** Actors one process keeps. Unknown SKUs get one too, so this bounds what a scan over random names can allocate. */
+export const ACTORS_MAX = 10_000;
+
+// --- Sweep and line ---------------------------------------------------------------------------------------------
+
+/** A hold ends within 1 s of its deadline; four looks in that second leave room for one slow script. */
+export const SWEEP_INTERVAL_MS = 250;
+/** The line's head is published per SKU at most this often: a person cannot read faster, and it is one message, not one per buyer. */
+export const LINE_BROADCAST_INTERVAL_MS = 100;
+/** Units one buyer may be allowed in one sale. */
+export const PER_BUYER_LIMIT_MAX = 100;
+/** What a purchase leaves behind in Redis lives this long after its sale closed; afterwards Postgres alone answers. */
+export const RETENTION_AFTER_CLOSE_MS = 24 * HOUR_MS;
+
+// --- Outbox and relay -------------------------------------------------------------------------------------------
+
+/** Records that may wait for Postgres before reserve answers BACKLOG_FULL: about 250 bytes each, so 125 MB of Redis at most. */
+export const OUTBOX_BACKLOG_MAX_RECORDS = 500_000;
+/** Records in one apply job: multi-row writes gain nothing beyond (107,000 rows/s at 500), and a poison record is bisected out of it. */
+export const APPLY_RECORDS_MAX = 1_000;
+/** Records of a partition that may be in unfinished jobs; what comes meanwhile waits in the stream and forms larger jobs. */
+export const RELAY_AHEAD_MAX_RECORDS = 8_000;
+/** The same in entries, for a quiet shop with one record an entry. */
+export const RELAY_AHEAD_MAX_ENTRIES = 512;
+/** One read of the relay waits this long for something new: it bounds how fast a stop is noticed, nothing else. */
+export const RELAY_BLOCK_MS = 1 * SECOND_MS;
+/** Pause while every partition is as far ahead as it may be: a job takes about this long. */
+export const RELAY_FULL_PAUSE_MS = 10;
+/** An entry unfinished for this long may have lost its job: it is handed out again, which is harmless if it had not. */
+export const RELAY_TAKEOVER_IDLE_MS = 5 * SECOND_MS;
+/** Jobs that one worker process runs at a time: they wait for Postgres and Stripe, they do not compute. */
+export const WORKER_CONCURRENCY = 16;
+/** Purchases in one payment.start or payment.cancel job: a few calls to Stripe each, well within a job's lock. */
+export const PAYMENT_JOB_PURCHASES_MAX = 25;
+/** A hold's second end (the delayed job) comes this long after its deadline, when the sweep should have been there twice. */
+export const HOLD_EXPIRE_DELAY_MS = 500;
+/** As many refused purchases, and more than half of a batch, are not bad data but a bad deployment: stop, do not end them all. */
+export const SYSTEMIC_REFUSALS_MIN = 32;
+/** Sales whose payment terms a worker remembers; they never change. */
+export const SALE_TERMS_CACHE_MAX = 10_000;
+
+// --- Door (HTTP and WebSocket) ----------------------------------------------------------------------------------
+
+/** A request is answered within this, whatever Redis does: shorter than the time-out of common proxies and browsers. */
+export const REQUEST_DEADLINE_MS = 5 * SECOND_MS;
+/** Largest request body. The largest legitimate one, a sale with 200 items, is about 20 KB. */
+export const BODY_LIMIT_BYTES = 64 * 1024;
+/** A socket that neither sends nor answers a ping for this long is closed. */
+export const SOCKET_IDLE_SECONDS = 60;
+/** Bytes that may wait for a slow reader before messages to it are dropped (it resynchronises by asking). */
+export const SOCKET_BACKPRESSURE_BYTES = 64 * 1024;
+/** How long a client may take to send its body. */
+export const BODY_DEADLINE_MS = 10 * SECOND_MS;
+/** What a handler gets beyond REQUEST_DEADLINE_MS before the door answers in its place. */
+export const REQUEST_GRACE_MS = 2 * SECOND_MS;
+/** How often overdue requests, silent sockets and expired tokens are looked for. */
+export const WATCH_INTERVAL_MS = 1 * SECOND_MS;
+/** How long a stopping process waits for its last answers. */
+export const DRAIN_DEADLINE_MS = 10 * SECOND_MS;
+/** What /readyz gives Redis and Postgres: probes come every few seconds and must not pile up. */
+export const READINESS_TIMEOUT_MS = 1 * SECOND_MS;
+/** How often a process tries again to take its place at Redis (attach), and looks for sales Redis has not heard of. */
+export const ATTACH_RETRY_MS = 1 * SECOND_MS;
+export const INSTALL_INTERVAL_MS = 5 * SECOND_MS;
+/** A JWT of ours has about 200 characters; uWebSockets.js takes 4 KB of headers. */
+export const TOKEN_LENGTH_MAX = 2_048;
+/** A person clicks a few times a second and a browser polls; a script that does more is slowed down. Per process. */
+export const BUYER_RATE_PER_SECOND = 50;
+export const BUYER_BURST = 100;
+/** Failed authentications of one address; valid tokens from it are never held up by them. */
+export const AUTH_FAILURE_RATE_PER_SECOND = 5;
+export const AUTH_FAILURE_BURST = 50;
+/** Guest tokens (outside production) for one address: 20 a minute. */
+export const GUEST_RATE_PER_SECOND = 20 / 60;
+export const GUEST_BURST = 20;
+export const GUEST_TOKEN_SECONDS = 3_600;
+/** Buckets one rate limit keeps: about 100 bytes each, so 20 MB at most. */
+export const RATE_BUCKETS_MAX = 200_000;
+/** A buy is about 200 bytes, a resume of 50 purchases 2 KB. */
+export const SOCKET_PAYLOAD_BYTES = 16 * 1024;
+/** A socket without a token is closed after this. */
+export const SOCKET_AUTH_DEADLINE_MS = 5 * SECOND_MS;
+export const SOCKET_MESSAGE_RATE_PER_SECOND = 20;
+export const SOCKET_MESSAGE_BURST = 40;
+/** Refused messages after which a socket is closed: a client that does not listen. */
+export const SOCKET_REFUSALS_MAX = 200;
+export const SOCKET_SUBSCRIPTIONS_MAX = 32;
+export const SOCKET_BUYS_IN_FLIGHT_MAX = 16;
+/** Purchases that a socket remembers having told of, so that nothing is told twice and a lost feed can be made up for. */
+export const SOCKET_PURCHASES_MAX = 100;
+export const SOCKET_RESUME_MAX = 50;
+export const SOCKETS_PER_BUYER_MAX = 20;
+/** How long the answer "this SKU is in that sale" is kept: the public inventory read costs Postgres one query a second. */
+export const SKU_LOOKUP_MEMORY_MS = 1 * SECOND_MS;
+export const SKU_LOOKUPS_MAX = 10_000;
+/** What an overloaded door asks clients to wait: the mailbox drains in less. */
+export const OVERLOAD_RETRY_AFTER_SECONDS = 1;
+
+// --- Redis ------------------------------------------------------------------------------------------------------
+
+/** A script that has not answered in this time is of unknown outcome; the slowest slice measured took 40 ms. */
+export const SCRIPT_TIMEOUT_MS = 2 * SECOND_MS;
+/** First and longest pause between attempts to connect: at once after a restart, never a storm. */
+export const REDIS_RECONNECT_MIN_MS = 25;
+export const REDIS_RECONNECT_MAX_MS = 1 * SECOND_MS;
+export const REDIS_CONNECT_TIMEOUT_MS = 5 * SECOND_MS;
+/** TCP keep-alive, so that a peer that vanished without a word is noticed. */
+export const REDIS_KEEP_ALIVE_MS = 10 * SECOND_MS;
+/** Added to a blocking command's own time-out before the connection is taken for dead. */
+export const REDIS_BLOCKING_GRACE_MS = 5 * SECOND_MS;
+
+// --- Postgres ---------------------------------------------------------------------------------------------------
+
+/** No statement of ours runs longer: the largest, 500 rows by unnest, takes about 5 ms. */
+export const STATEMENT_TIMEOUT_MS = 10 * SECOND_MS;
+/** A row lock that is not granted in this time is an infrastructure error: the work is tried again. */
+export const LOCK_TIMEOUT_MS = 5 * SECOND_MS;
+/** Client-side limit, for a server that vanished and cannot say so: longer than the server's own. */
+export const QUERY_TIMEOUT_MS = 30 * SECOND_MS;
+export const POSTGRES_CONNECT_TIMEOUT_MS = 5 * SECOND_MS;
+/** A transaction that is left open and silent holds locks and the fence's row: the server ends it. */
+export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15 * SECOND_MS;
+/** How long a process waits for another one's migrations. */
+export const MIGRATION_LOCK_WAIT_MS = 2 * MINUTE_MS;
+export const MIGRATION_LOCK_POLL_MS = 100;
+
+// --- Jobs -------------------------------------------------------------------------------------------------------
+
+/** Back-off of a failed job: 100 ms, doubled each time, never above the cap, so that a returning Postgres is used at once. */
+export const JOB_BACKOFF_MIN_MS = 100;
+export const JOB_BACKOFF_MAX_MS = 5 * SECOND_MS;
+/** Tries of a job that fails for neither infrastructure nor a final reason, that is of a bug: then it is a dead letter. */
+export const JOB_FAULTS_MAX = 10;
+/** BullMQ wants numbers where we mean "without end": at the longest back-off this is 150 years. */
+export const JOB_ATTEMPTS_ENDLESS = 1_000_000_000;
+/** The lock of a worker that died is given up after this; then its jobs run elsewhere. */
+export const JOB_LOCK_MS = 10 * SECOND_MS;
+export const JOB_STALLED_CHECK_MS = 5 * SECOND_MS;
+/** Events BullMQ keeps in its own stream; nothing here reads them. */
+export const JOB_EVENTS_MAX = 1_000;
+
+// --- Payments ---------------------------------------------------------------------------------------------------
+
+/** Intents started a second over all workers: Stripe's live mode allows about 100 calls/s, webhooks and refunds need some. */
+export const PAYMENT_STARTS_PER_SECOND = 90;
+/** The bundled sandbox on one core answers more; the demo should not wait for a limit that is not there. */
+export const SANDBOX_STARTS_PER_SECOND = 500;
+
+// --- Services and supervision -----------------------------------------------------------------------------------
+
+/** Between two looks at a process that starts or ends: Redis is ready after 40 ms, Postgres after 100 ms (900 ms the first time). */
+export const PROCESS_POLL_MS = 15;
+/** Redis that neither answers nor says that it is loading its data for this long did not start. */
+export const REDIS_SILENCE_LIMIT_MS = 20 * SECOND_MS;
+/** Recovery after a crash replays the WAL; a server that lives and works on it is waited for. */
+export const POSTGRES_START_LIMIT_MS = 2 * MINUTE_MS;
+/** A process that died is started again after this pause, doubled at each further death, up to the second. */
+export const RESTART_PAUSE_MS = 100;
+export const RESTART_PAUSE_MAX_MS = 2 * SECOND_MS;
+/** A process that lived this long is a healthy one: its next death starts again at the short pause. */
+export const RESTART_FORGIVEN_AFTER_MS = 10 * SECOND_MS;
+/** Deaths before it was ever ready, after which a start is given up: it is not going to work. */
+export const START_ATTEMPTS_MAX = 3;
+/** From the start of a process to its word that it is ready. */
+export const READY_LIMIT_MS = 60 * SECOND_MS;
+/** What API and workers get to finish what they have accepted before they are killed. */
+export const STOP_GRACE_MS = 10 * SECOND_MS;
+/** A second Ctrl-C sooner than this is the first one, handed on by npm as well as by the terminal. */
+export const SECOND_SIGNAL_AFTER_MS = 1 * SECOND_MS;
+/** After SIGKILL a process is gone as soon as the system has time for it. */
+export const PROCESS_KILL_LIMIT_MS = 2 * SECOND_MS;
+/** Of the machine's memory, for the private Redis: the other half is for Postgres, Node and a rewrite of the append-only file. */
+export const LOCAL_REDIS_MEMORY_SHARE = 0.5;

@@ -1,0 +1,66 @@
+// Ids: `<prefix>_<partition><body>`, where the partition, if there is one, is two base36 characters. An id alone tells
+// where its keys are, so no lookup is needed. The body is 26 characters of base32: 130 bits, random or a hash.
+// The one home of randomness besides clock.ts. What a prefix means is not known here.
+import { createHash, randomBytes } from 'node:crypto';
+import { PARTITIONS } from './constants.ts';
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'; // Crockford's base32: no i, l, o, u to misread
+const BODY_LENGTH = 26;
+const PATTERN = /^[a-z]{1,12}_([0-9a-z]{2})[0-9a-z]{8,40}$/;
+
+// One call for many ids: a random byte at a time costs a system call each.
+const POOL_BYTES = BODY_LENGTH * 256;
+let pool = Buffer.alloc(0);
+let poolOffset = 0;
+
+/** A new id; `prefix` is written without its underscore (`pur`). */
+export function randomId(prefix: string, partition?: number): string {
+  if (poolOffset + BODY_LENGTH > pool.length) {
+    pool = randomBytes(POOL_BYTES);
+    poolOffset = 0;
+  }
+  const body = encode(pool, poolOffset);
+  poolOffset += BODY_LENGTH;
+  return `${head(prefix, partition)}${body}`;
+}
+
+/** The same id for the same parts, for ever: how a retry finds what its first attempt made. */
+export function hashedId(prefix: string, partition: number | undefined, parts: readonly string[]): string {
+  return `${head(prefix, partition)}${encode(digest(parts), 0)}`;
+}
+
+/** The partition inside an id; undefined when the id is malformed or the partition does not exist. */
+export function partitionOf(id: string): number | undefined {
+  const digits = PATTERN.exec(id)?.[1];
+  if (digits === undefined) return undefined;
+  const partition = Number.parseInt(digits, 36);
+  return partition < PARTITIONS ? partition : undefined;
+}
+
+/** A short hash of what a request asked for: tells a retry from another request under the same key. */
+export function fingerprint(parts: readonly (string | number)[]): string {
+  return encode(digest(parts.map(String)), 0).slice(0, 16);
+}
+
+function head(prefix: string, partition: number | undefined): string {
+  const name = prefix.endsWith('_') ? prefix : `${prefix}_`;
+  if (partition === undefined) return name;
+  if (!Number.isInteger(partition) || partition < 0 || partition >= PARTITIONS) {
+    throw new RangeError(`There is no partition ${partition}`);
+  }
+  return name + partition.toString(36).padStart(2, '0');
+}
+
+/** Each part goes in with its length, so that ['ab','c'] and ['a','bc'] differ. */
+function digest(parts: readonly string[]): Buffer {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
+  return hash.digest();
+}
+
+/** Five bits of each byte: all of them uniform, since 256 is a multiple of 32. */
+function encode(bytes: Buffer, offset: number): string {
+  let text = '';
+  for (let i = 0; i < BODY_LENGTH; i += 1) text += ALPHABET.charAt((bytes[offset + i] ?? 0) & 31);
+  return text;
+}

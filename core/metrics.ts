@@ -1,0 +1,48 @@
+// Metrics: the process's one Prometheus registry. Names are `doorbuster_<noun>_<unit>`; asking for a name twice gives the same metric.
+// Node's own (event-loop lag, memory, garbage collection) keep the names that dashboards know.
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+const registry = new Registry();
+let isCollectingDefaults = false;
+
+/** Seconds; from a sold-out answer out of memory to a request at its deadline. */
+export const LATENCY_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export function counter<L extends string = string>(
+  name: string,
+  help: string,
+  labelNames: readonly L[] = [],
+): Counter<L> {
+  return known<Counter<L>>(name) ?? new Counter({ name, help, labelNames: [...labelNames], registers: [registry] });
+}
+
+export function gauge<L extends string = string>(name: string, help: string, labelNames: readonly L[] = []): Gauge<L> {
+  return known<Gauge<L>>(name) ?? new Gauge({ name, help, labelNames: [...labelNames], registers: [registry] });
+}
+
+export function histogram<L extends string = string>(
+  name: string,
+  help: string,
+  labelNames: readonly L[] = [],
+  buckets: readonly number[] = LATENCY_BUCKETS_SECONDS,
+): Histogram<L> {
+  return (
+    known<Histogram<L>>(name) ??
+    new Histogram({ name, help, labelNames: [...labelNames], buckets: [...buckets], registers: [registry] })
+  );
+}
+
+/** The text that Prometheus scrapes. */
+export async function renderMetrics(): Promise<string> {
+  // Started by the first scrape, not by the import: a unit test that imports a module must not get timers from it.
+  if (!isCollectingDefaults) {
+    isCollectingDefaults = true;
+    collectDefaultMetrics({ register: registry });
+  }
+  return registry.metrics();
+}
+
+function known<M>(name: string): M | undefined {
+  // The registry forgets the metric's kind; a name is used for one kind only, which prom-client itself does not check.
+  return registry.getSingleMetric(name) as M | undefined;
+}

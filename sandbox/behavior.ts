@@ -1,0 +1,81 @@
+// How the sandbox behaves now: what POST /sandbox/behavior has set, and the failures that are still to come.
+// One object, changed only through `apply`; the verbs and the deliveries read it at each use.
+import { plantedFailure } from './failure.ts';
+import type { Failure } from './failure.ts';
+import type { BehaviorBody, FailNext } from './wire.ts';
+
+export interface Behavior {
+  /** A decline reason for every confirm, whatever the card; null: the card decides. */
+  declineReason: string | null;
+  /** Every webhook is sent this much later. */
+  delayMs: number;
+  /** A confirm answers `processing` and succeeds this much later; 0: at once. */
+  processingMs: number;
+  /** Each webhook is delivered so many times. */
+  repeat: number;
+  /** Webhooks are held back a moment and sent last first. */
+  isReordering: boolean;
+  /** Events are only listed under /v1/events. */
+  isDropping: boolean;
+  /** What the webhook endpoint has subscribed to; '*' is everything. */
+  enabledEvents: readonly string[];
+  failNext: FailNext | null;
+}
+
+// What a shop subscribes to. payment_intent.created tells it nothing that its own call has not told it, and doubles the
+// work of a rush; add it, or '*', with `enabledEvents`.
+const DEFAULT_EVENTS = [
+  'payment_intent.processing',
+  'payment_intent.succeeded',
+  'payment_intent.payment_failed',
+  'payment_intent.canceled',
+  'charge.refunded',
+  'refund.created',
+  'refund.updated',
+] as const;
+
+export function createBehavior() {
+  const initial = (): Behavior => ({
+    declineReason: null,
+    delayMs: 0,
+    processingMs: 0,
+    repeat: 1,
+    isReordering: false,
+    isDropping: false,
+    enabledEvents: DEFAULT_EVENTS,
+    failNext: null,
+  });
+  let current = initial();
+  return {
+    get current(): Behavior {
+      return current;
+    },
+    apply(body: BehaviorBody): Behavior {
+      const next: Behavior = { ...(body.reset === true ? initial() : current) };
+      if (body.approve === true || body.decline === false) next.declineReason = null;
+      if (body.decline === true) next.declineReason = 'generic_decline';
+      if (typeof body.decline === 'string') next.declineReason = body.decline;
+      next.delayMs = body.delayMs ?? next.delayMs;
+      next.processingMs = body.processingMs ?? next.processingMs;
+      next.repeat = body.repeat ?? next.repeat;
+      next.isReordering = body.reorder ?? next.isReordering;
+      next.isDropping = body.dropWebhooks ?? next.isDropping;
+      next.enabledEvents = body.enabledEvents ?? next.enabledEvents;
+      next.failNext = body.failNext ?? next.failNext;
+      current = next;
+      return current;
+    },
+    /** The failure planted for this request, counted down by asking; `cut` closes the connection instead. */
+    takeFailure(method: string, path: string): { failure: Failure; afterWork: boolean; isCut: boolean } | undefined {
+      const planted = current.failNext;
+      if (planted === null || planted.times <= 0) return undefined;
+      if (planted.path === undefined ? method !== 'POST' : !path.startsWith(planted.path)) return undefined;
+      const left = planted.times - 1;
+      current = { ...current, failNext: left > 0 ? { ...planted, times: left } : null };
+      const isCut = planted.status === 0;
+      const failure = plantedFailure(isCut ? 503 : planted.status);
+      return { failure, afterWork: planted.afterWork === true, isCut };
+    },
+  };
+}
+export type BehaviorControl = ReturnType<typeof createBehavior>;

@@ -1,0 +1,71 @@
+// `npm start`: the whole of Doorbuster on this machine, until Ctrl-C. What it starts and how is in start/system.ts;
+// here are the words to the person at the terminal and the signals.
+import { systemClock } from '../core/clock.ts';
+import { ConfigError, loadConfig } from '../core/config.ts';
+import { SECOND_SIGNAL_AFTER_MS } from '../core/constants.ts';
+import { type System, startSystem } from './start/system.ts';
+
+const say = (line: string): void => console.log(`doorbuster: ${line}`);
+
+// A terminal that was closed must not turn the orderly stop into a crash.
+process.stdout.on('error', () => undefined);
+
+const stopping = new AbortController();
+const stopRequested = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve()));
+let system: System | undefined;
+let stopAskedAt = 0;
+
+function onSignal(signal: NodeJS.Signals): void {
+  const now = systemClock.now();
+  if (stopAskedAt === 0) {
+    stopAskedAt = now;
+    say(`${signal}: stopping (once more to stop at once)`);
+    stopping.abort(new Error('stopped during the start'));
+  } else if (now - stopAskedAt > SECOND_SIGNAL_AFTER_MS) {
+    // Sooner it is an echo: npm hands Ctrl-C on to us, and the terminal has sent it already.
+    say('stopping at once');
+    if (system) system.hurry();
+    else process.exit(1);
+  }
+}
+
+function greet({ url, sandboxUrl, config }: System): void {
+  const lines = [
+    '',
+    `Doorbuster is ready on ${url}  (data in ${config.dataDir})`,
+    '',
+    `  watch it live     ${url}/`,
+    `  the API           ${url}/openapi.json`,
+    ...(sandboxUrl === null ? [] : [`  payment sandbox   ${sandboxUrl}`]),
+    '  get a token       npm run ops -- token --user u_you',
+    '  create a sale     npm run ops -- sale create',
+    '  see a rush        npm run rush',
+    '  stop              Ctrl-C',
+    '',
+  ];
+  console.log(lines.join('\n'));
+}
+
+async function main(): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  system = await startSystem(loadConfig(), { say, env: process.env, signal: stopping.signal });
+  greet(system);
+  await stopRequested;
+  await system.stop();
+  say('stopped');
+}
+
+function fail(error: unknown): never {
+  // What we say ourselves is a plain Error with a sentence for the operator; anything else is a defect and shows its stack.
+  const isSaid = error instanceof ConfigError || (error instanceof Error && error.constructor === Error);
+  console.error(isSaid ? `doorbuster: ${error.message}` : error);
+  process.exit(1);
+}
+
+process.on('uncaughtException', (error) => {
+  console.error(error);
+  // The children end with us and the servers are found by the next start; we only try to leave in order.
+  void Promise.resolve(system?.stop()).finally(() => process.exit(1));
+});
+
+main().then(() => process.exit(0), fail);

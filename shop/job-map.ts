@@ -1,0 +1,15 @@
+// The jobs of the shop: name → payload. Talking to a slice above is one of these, so every slice may import this file
+// and it imports nothing. Payloads carry ids and never state: the handler reads the truth when it runs.
+
+export interface JobMap {
+  /** Entries of a partition's outbox, to be written to Postgres, followed up and acknowledged. */
+  'outbox.apply': { partition: number; entryIds: string[] };
+  /** Purchases that got a hold in an eager sale and whose order is committed: create the payment intents. */
+  'payment.start': { purchaseIds: string[] };
+  /** Purchases whose hold ended unpaid: cancel the intent where there is one. */
+  'payment.cancel': { purchaseIds: string[] };
+  /** A stored provider event. */
+  'payment.settle': { eventId: string };
+  /** The second mechanism behind the sweep: end the due holds of a partition. */
+  'hold.expire': { partition: number };
+}

@@ -1,0 +1,50 @@
+// The SQL of the fence: the epoch and the applied position of each partition, as Postgres knows them. A Redis that is
+// behind them is an old copy; a rebuild raises the epoch and holds the row while it builds.
+import type { EpochRecord } from '../../actors/stock-store.ts';
+import type { Queryable } from '../../core/postgres/postgres.ts';
+
+/** What a process reads when it attaches to Redis, and writes when Redis gave a partition its first epoch. */
+export function createEpochRecord(db: Queryable): EpochRecord {
+  return {
+    async read() {
+      const { rows } = await db.query<{ partition: number; epoch: number; seq: number }>(
+        'SELECT partition, epoch, seq FROM partitions ORDER BY partition',
+      );
+      return rows;
+    },
+    async write(partition, epoch) {
+      await db.query(
+        `INSERT INTO partitions (partition, epoch) VALUES ($1, $2)
+         ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch WHERE partitions.epoch < excluded.epoch`,
+        [partition, epoch],
+      );
+    },
+  };
+}
+
+/** The partition's epoch, undefined before the partition is attached. */
+export async function readEpoch(db: Queryable, partition: number): Promise<number | undefined> {
+  const { rows } = await db.query<{ epoch: number }>('SELECT epoch FROM partitions WHERE partition = $1', [partition]);
+  return rows[0]?.epoch;
+}
+
+/**
+ * The same, and holds off a rebuild until this transaction ends. KEY SHARE is the weakest lock that FOR UPDATE (the
+ * rebuild's) waits for; unlike SHARE it lets `raiseSeq` through, which would else queue behind every writer.
+ */
+export async function lockEpoch(tx: Queryable, partition: number): Promise<number | undefined> {
+  const { rows } = await tx.query<{ epoch: number }>(
+    'SELECT epoch FROM partitions WHERE partition = $1 FOR KEY SHARE',
+    [partition],
+  );
+  return rows[0]?.epoch;
+}
+
+/**
+ * Notes how far the outbox is known to be applied. Its own statement after the commit, not part of the transaction: all
+ * batches of a partition would wait for one another's fsync on this row. A crash in between leaves it too low, which
+ * only makes the fence less sharp, and the batch, not yet acknowledged, comes again.
+ */
+export async function raiseSeq(db: Queryable, partition: number, seq: number): Promise<void> {
+  await db.query('UPDATE partitions SET seq = $2 WHERE partition = $1 AND seq < $2', [partition, seq]);
+}

@@ -1,0 +1,120 @@
+// Payments over the wire: what the provider's events carry (only what is read of them), and the shop's own requests and
+// answers. Schemas and types in one; nothing is decided here.
+import { z } from 'zod';
+import { toDecimal } from '../../core/money.ts';
+import type { Payment, RefundRow } from './store.ts';
+
+/** The provider's object inside an event: an intent, a charge or a refund. Unknown members are kept for the record. */
+const eventObject = z.looseObject({
+  id: z.string().max(255),
+  object: z.string().max(60),
+  amount: z.int().optional(),
+  amount_received: z.int().optional(),
+  currency: z.string().max(10).optional(),
+  status: z.string().max(60).nullish(),
+  metadata: z.record(z.string(), z.string()).nullish(),
+  payment_intent: z.string().max(255).nullish(),
+  failure_reason: z.string().max(255).nullish(),
+  last_payment_error: z.looseObject({ code: z.string().nullish(), decline_code: z.string().nullish() }).nullish(),
+});
+
+export const providerEventSchema = z.looseObject({
+  id: z.string().min(1).max(255),
+  type: z.string().min(1).max(255),
+  /** Seconds since 1970: events of the same second have no order. */
+  created: z.int().min(0).max(99_999_999_999),
+  data: z.looseObject({ object: eventObject }),
+});
+export type ProviderEvent = z.infer<typeof providerEventSchema>;
+
+export type EventKind = 'succeeded' | 'failed' | 'processing' | 'canceled' | 'refund' | 'charge_refunded' | 'other';
+
+const KINDS: Readonly<Record<string, EventKind>> = {
+  'payment_intent.succeeded': 'succeeded',
+  'payment_intent.payment_failed': 'failed',
+  'payment_intent.processing': 'processing',
+  'payment_intent.canceled': 'canceled',
+  'refund.created': 'refund',
+  'refund.updated': 'refund',
+  'refund.failed': 'refund',
+  'charge.refund.updated': 'refund',
+  'charge.refunded': 'charge_refunded',
+};
+
+export function kindOf(type: string): EventKind {
+  return KINDS[type] ?? 'other';
+}
+
+/** The intent that an event is about, and the purchase that the intent was made for. */
+export function subjectOf(event: ProviderEvent): { intentId: string | null; purchaseId: string | null } {
+  const { object } = event.data;
+  const intentId = object.object === 'payment_intent' ? object.id : (object.payment_intent ?? null);
+  return { intentId, purchaseId: object.metadata?.['purchase_id'] ?? null };
+}
+
+export const initiateBody = z
+  .object({
+    orderId: z.string().min(1).max(128).optional(),
+    purchaseId: z.string().min(1).max(128).optional(),
+    amount: z.number().min(0).optional().describe('checked against what the order costs, when given'),
+    currency: z.string().length(3).optional(),
+    paymentProvider: z.string().max(40).optional().describe('taken as a wish; the shop has one provider'),
+  })
+  .refine((body) => body.orderId !== undefined || body.purchaseId !== undefined, {
+    error: 'orderId or purchaseId is needed',
+    path: ['orderId'],
+  });
+
+export const paymentParams = z.object({ paymentId: z.string().min(1).max(128) });
+
+export const initiateReply = z.object({
+  paymentId: z.string(),
+  orderId: z.string(),
+  status: z.string(),
+  clientSecret: z.string().optional(),
+});
+
+export const paymentReply = z.object({
+  paymentId: z.string(),
+  orderId: z.string(),
+  purchaseId: z.string().optional(),
+  provider: z.string(),
+  status: z.string(),
+  amount: z.number(),
+  currency: z.string(),
+  reason: z.string().optional(),
+  clientSecret: z.string().optional(),
+  refund: z.object({ amount: z.number(), status: z.string(), reason: z.string() }).optional(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+});
+export type PaymentReply = z.infer<typeof paymentReply>;
+
+export const webhookReply = z.object({ received: z.literal(true) });
+
+/** `isOwner`: only the buyer is given the secret that pays. */
+export function toPaymentReply(payment: Payment, refund: RefundRow | undefined, isOwner: boolean): PaymentReply {
+  const reply: PaymentReply = {
+    paymentId: payment.paymentId,
+    orderId: payment.orderId,
+    provider: 'stripe',
+    status: payment.status,
+    amount: toDecimal(payment.amount, payment.currency),
+    currency: payment.currency,
+    createdAt: payment.createdAt.toISOString(),
+    updatedAt: payment.updatedAt.toISOString(),
+  };
+  if (payment.key !== payment.orderId) reply.purchaseId = payment.key;
+  if (payment.reason !== '') reply.reason = payment.reason;
+  if (isOwner && payment.clientSecret !== null && isPayable(payment)) reply.clientSecret = payment.clientSecret;
+  if (refund !== undefined) {
+    const amount = toDecimal(refund.amount, refund.currency);
+    reply.refund = { amount, status: refund.status, reason: refund.reason };
+  }
+  return reply;
+}
+
+/** The buyer can still pay with the secret they have. */
+export function isPayable(payment: Pick<Payment, 'status'>): boolean {
+  return payment.status === 'requires_payment_method' || payment.status === 'failed' || payment.status === 'processing';
+}

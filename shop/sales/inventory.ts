@@ -1,0 +1,122 @@
+// Inventory as the seed's other services see it: stock by SKU, adjusted by operators, held for orders by the checkout.
+// A SKU is on at most one sale that is not closed; which one is kept in memory for a second, the counts never are.
+import type { Purchase, SkuCounters } from '../../actors/records.ts';
+import type { StockStore } from '../../actors/stock-store.ts';
+import type { Clock } from '../../core/clock.ts';
+import { SKU_LOOKUP_MEMORY_MS, SKU_LOOKUPS_MAX } from '../../core/constants.ts';
+import { type ErrorCode, fault } from '../../core/errors.ts';
+import { hashedId, randomId } from '../../core/ids.ts';
+import type { Postgres } from '../../core/postgres/postgres.ts';
+import { findOrderHolds, sumLedger } from './purchase-store.ts';
+import { findSale, type SkuSale, salesOfSkus } from './store.ts';
+import { SKU_PATTERN } from './wire.ts';
+import type { AdjustRequest, ReserveRequest } from './wire-inventory.ts';
+
+export type InventoryCounts = Omit<SkuCounters, 'version' | 'head' | 'lastTicket'>;
+
+export interface OrderHold {
+  purchases: readonly Purchase[];
+  isReplay: boolean;
+}
+
+export interface Inventory {
+  get(sku: string): Promise<InventoryCounts>;
+  adjust(change: AdjustRequest, by: { userId: string; key: string | undefined }): Promise<InventoryCounts>;
+  /** All or nothing; the same order again gets its first answer. */
+  reserve(order: ReserveRequest): Promise<OrderHold>;
+  release(orderId: string): Promise<OrderHold>;
+}
+
+const unknownSku = (sku: string) => fault('SKU_NOT_FOUND', `the SKU ${sku} was never on sale`, { members: { sku } });
+
+export function createInventory(dependencies: { postgres: Postgres; stock: StockStore; clock: Clock }): Inventory {
+  const { postgres, stock, clock } = dependencies;
+  const memory = new Map<string, { sale: SkuSale; until: number }>();
+
+  /** The live sale of each SKU, else its latest. Throws for a SKU that has neither. */
+  async function salesOf(skus: readonly string[]): Promise<Map<string, SkuSale>> {
+    const now = clock.now();
+    const found = new Map<string, SkuSale>();
+    for (const sku of skus) {
+      const known = memory.get(sku);
+      if (known !== undefined && known.until > now) found.set(sku, known.sale);
+    }
+    const unknown = skus.filter((sku) => !found.has(sku));
+    if (unknown.length > 0) {
+      const rows = await salesOfSkus(postgres, unknown);
+      if (memory.size + rows.size > SKU_LOOKUPS_MAX) memory.clear();
+      for (const [sku, sale] of rows) {
+        found.set(sku, sale);
+        // A closed sale may have a successor any moment; only a live one is worth remembering.
+        if (sale.isLive) memory.set(sku, { sale, until: now + SKU_LOOKUP_MEMORY_MS });
+      }
+    }
+    for (const sku of skus) if (!found.has(sku)) throw unknownSku(sku);
+    return found;
+  }
+
+  async function saleOf(sku: string): Promise<SkuSale> {
+    const sale = SKU_PATTERN.test(sku) ? (await salesOf([sku])).get(sku) : undefined;
+    if (sale === undefined) throw unknownSku(sku);
+    return sale;
+  }
+
+  /** For a sale that Redis does not have: forgotten after its close, or not installed yet. */
+  async function countsOfLedger(saleId: string, sku: string): Promise<InventoryCounts> {
+    const [sale, rows] = [await findSale(postgres, saleId), await sumLedger(postgres, [saleId])];
+    const counts = rows.find((row) => row.sku === sku);
+    if (sale === undefined || counts === undefined) throw unknownSku(sku);
+    return { ...counts, saleStatus: sale.status };
+  }
+
+  async function counts(saleId: string, sku: string): Promise<InventoryCounts> {
+    const [snapshot] = await stock.snapshot([saleId]);
+    if (snapshot?.status === 'CLOSED') memory.delete(sku);
+    return snapshot?.items.find((item) => item.sku === sku) ?? countsOfLedger(saleId, sku);
+  }
+
+  return {
+    async get(sku) {
+      const sale = await saleOf(sku);
+      return counts(sale.saleId, sku);
+    },
+
+    async adjust({ sku, quantity, reason }, { userId, key }) {
+      const { saleId } = await saleOf(sku);
+      const operationId = key === undefined ? randomId('adj') : hashedId('adj', undefined, [userId, saleId, sku, key]);
+      const done = await stock.restock({ saleId, sku, by: quantity, operationId, reason });
+      if (done.outcome === 'OK' || done.outcome === 'REPLAY') return done.counters ?? counts(saleId, sku);
+      memory.delete(sku);
+      if (done.outcome === 'BELOW') {
+        throw fault('ADJUST_BELOW_COMMITTED', 'less would remain than is held and sold', { members: { sku } });
+      }
+      throw fault(done.outcome, undefined, { members: { sku, saleId } });
+    },
+
+    async reserve({ orderId, items }) {
+      const quantities = new Map<string, number>();
+      for (const { sku, quantity } of items) quantities.set(sku, (quantities.get(sku) ?? 0) + quantity);
+      const skus = [...quantities.keys()].sort();
+      const sales = await salesOf(skus);
+      const lines = skus.flatMap((sku) => {
+        const sale = sales.get(sku);
+        return sale === undefined ? [] : [{ saleId: sale.saleId, sku, quantity: quantities.get(sku) ?? 0 }];
+      });
+      const { outcome, sku, purchases } = await stock.reserveOrder({ orderId, items: lines });
+      if (outcome === 'RESERVED' || outcome === 'REPLAY') return { purchases, isReplay: outcome === 'REPLAY' };
+      for (const line of lines) memory.delete(line.sku);
+      const code: ErrorCode = outcome;
+      throw fault(code, sku === undefined ? undefined : `${sku}: ${code.toLowerCase().replaceAll('_', ' ')}`, {
+        members: sku === undefined ? { orderId } : { orderId, sku },
+      });
+    },
+
+    async release(orderId) {
+      const { outcome, purchases } = await stock.releaseOrder(orderId);
+      if (outcome !== 'NOT_FOUND') return { purchases, isReplay: outcome === 'REPLAY' };
+      const past = await findOrderHolds(postgres, orderId);
+      if (past.length === 0) throw fault('NOT_FOUND', 'nothing is held for this order', { members: { orderId } });
+      return { purchases: past, isReplay: true };
+    },
+  };
+}

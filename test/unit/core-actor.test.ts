@@ -1,0 +1,271 @@
+import { describe, expect, it } from 'vitest';
+import { createActor } from '../../core/actor/actor.ts';
+import type { Actor } from '../../core/actor/actor.ts';
+import { fault } from '../../core/errors.ts';
+
+const FAR = Number.MAX_SAFE_INTEGER;
+
+/** A handler whose every call waits until the test decides how it ends. */
+function createHandler() {
+  const calls: {
+    items: readonly string[];
+    deadlineAt: number;
+    resolve(replies: string[]): void;
+    reject(error: unknown): void;
+  }[] = [];
+  let announce: () => void = () => undefined;
+  const handle = (items: readonly string[], deadlineAt: number) =>
+    new Promise<readonly string[]>((resolve, reject) => {
+      calls.push({ items, deadlineAt, resolve, reject });
+      announce();
+    });
+  /** The nth call, as soon as it is made. */
+  const call = async (n: number) => {
+    while (calls.length <= n) await new Promise<void>((resolve) => (announce = resolve));
+    const made = calls[n];
+    if (made === undefined) throw new Error('unreachable');
+    return { ...made, echo: () => made.resolve(made.items.map((item) => `${item}!`)) };
+  };
+  return { calls, handle, call };
+}
+
+function createBench(options: { maxBatch?: number; maxMailbox?: number } = {}) {
+  const handler = createHandler();
+  const clock = { time: 1_000, now: () => clock.time };
+  const actor: Actor<string, string> = createActor({
+    handle: handler.handle,
+    maxBatch: options.maxBatch ?? 100,
+    maxMailbox: options.maxMailbox ?? 100,
+    clock,
+    retryDelayMs: 1,
+  });
+  return { actor, clock, ...handler };
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'answered',
+    (error: unknown) => (error instanceof Error && 'code' in error ? error.code : String(error)),
+  );
+
+describe('actor batching', () => {
+  it('sends what arrived in one tick as one batch, in order, and gives each caller its own reply', async () => {
+    const { actor, call } = createBench();
+    const replies = Promise.all(['a', 'b', 'c'].map((item) => actor.ask(item, FAR)));
+    const first = await call(0);
+    expect(first.items).toEqual(['a', 'b', 'c']);
+    first.echo();
+    expect(await replies).toEqual(['a!', 'b!', 'c!']);
+    expect(actor.isIdle).toBe(true);
+  });
+
+  it('has one batch in flight; what arrives meanwhile forms the next', async () => {
+    const { actor, call, calls } = createBench();
+    const one = actor.ask('a', FAR);
+    const first = await call(0);
+    const rest = ['b', 'c', 'd'].map((item) => actor.ask(item, FAR));
+    await new Promise(setImmediate);
+    expect(calls).toHaveLength(1);
+    expect(actor.size).toBe(4);
+    first.echo();
+    expect(await one).toBe('a!');
+    const second = await call(1);
+    expect(second.items).toEqual(['b', 'c', 'd']);
+    second.echo();
+    expect(await Promise.all(rest)).toEqual(['b!', 'c!', 'd!']);
+    expect(actor.size).toBe(0);
+  });
+
+  it('cuts a long mailbox into batches of maxBatch, first come first served', async () => {
+    const { actor, call, calls } = createBench({ maxBatch: 2 });
+    const all = Promise.all(['a', 'b', 'c', 'd', 'e'].map((item) => actor.ask(item, FAR)));
+    for (let n = 0; n < 3; n += 1) (await call(n)).echo();
+    await all;
+    expect(calls.map((made) => made.items)).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
+  });
+
+  it('hands the latest deadline of the batch to the handler', async () => {
+    const { actor, call } = createBench();
+    const both = [actor.ask('a', 5_000), actor.ask('b', 3_000)];
+    const first = await call(0);
+    expect(first.deadlineAt).toBe(5_000);
+    first.echo();
+    await Promise.all(both);
+  });
+
+  it('works again after it was idle', async () => {
+    const { actor, call } = createBench();
+    for (let n = 0; n < 3; n += 1) {
+      const reply = actor.ask(`x${n}`, FAR);
+      (await call(n)).echo();
+      expect(await reply).toBe(`x${n}!`);
+      expect(actor.isIdle).toBe(true);
+    }
+  });
+});
+
+describe('actor mailbox', () => {
+  it('refuses with OVERLOADED and Retry-After when it is full, and serves those that are in it', async () => {
+    const { actor, call } = createBench({ maxMailbox: 2 });
+    const one = actor.ask('a', FAR);
+    const first = await call(0);
+    const waiting = [actor.ask('b', FAR), actor.ask('c', FAR)];
+    await expect(actor.ask('d', FAR)).rejects.toMatchObject({ code: 'OVERLOADED', retryAfterSeconds: 1 });
+    first.echo();
+    (await call(1)).echo();
+    expect(await Promise.all([one, ...waiting])).toEqual(['a!', 'b!', 'c!']);
+  });
+
+  it('answers those whose deadline passed before they were sent with UNAVAILABLE, and does not send them', async () => {
+    const { actor, call, clock } = createBench();
+    const one = actor.ask('a', FAR);
+    const first = await call(0);
+    const late = codeOf(actor.ask('late', 1_500));
+    const fine = actor.ask('fine', 9_000);
+    clock.time = 2_000;
+    first.echo();
+    const second = await call(1);
+    expect(second.items).toEqual(['fine']);
+    expect(await late).toBe('UNAVAILABLE');
+    second.echo();
+    expect(await Promise.all([one, fine])).toEqual(['a!', 'fine!']);
+  });
+});
+
+describe('actor retries', () => {
+  it('sends a batch of unknown outcome again with the same items in the same order, alone', async () => {
+    const { actor, call } = createBench();
+    const both = Promise.all([actor.ask('a', FAR), actor.ask('b', FAR)]);
+    const first = await call(0);
+    const newcomer = actor.ask('c', FAR);
+    first.reject(fault('OUTCOME_UNKNOWN'));
+    const again = await call(1);
+    expect(again.items).toEqual(['a', 'b']);
+    again.reject(fault('UNAVAILABLE'));
+    const third = await call(2);
+    expect(third.items).toEqual(['a', 'b']);
+    third.echo();
+    expect(await both).toEqual(['a!', 'b!']);
+    const next = await call(3);
+    expect(next.items).toEqual(['c']);
+    next.echo();
+    expect(await newcomer).toBe('c!');
+  });
+
+  it('answers OUTCOME_UNKNOWN to a caller whose deadline passes, and goes on for the others', async () => {
+    const { actor, call, clock } = createBench();
+    const short = codeOf(actor.ask('short', 2_000));
+    const long = actor.ask('long', 9_000);
+    const behind = codeOf(actor.ask('behind', FAR));
+    const first = await call(0);
+    clock.time = 3_000;
+    first.reject(fault('OUTCOME_UNKNOWN'));
+    const again = await call(1);
+    expect(await short).toBe('OUTCOME_UNKNOWN');
+    expect(again.items).toEqual(['long', 'behind']);
+    again.echo();
+    expect(await long).toBe('long!');
+    expect(await behind).toBe('answered');
+  });
+
+  it('says UNAVAILABLE, not OUTCOME_UNKNOWN, when no attempt was ever sent', async () => {
+    const { actor, call, clock } = createBench();
+    const outcome = codeOf(actor.ask('a', 2_000));
+    const first = await call(0);
+    clock.time = 3_000;
+    first.reject(fault('UNAVAILABLE'));
+    expect(await outcome).toBe('UNAVAILABLE');
+    expect(actor.isIdle).toBe(true);
+  });
+
+  it('remembers an unknown outcome through later attempts that were not sent', async () => {
+    const { actor, call, clock } = createBench();
+    const outcome = codeOf(actor.ask('a', 2_000));
+    (await call(0)).reject(fault('OUTCOME_UNKNOWN'));
+    const again = await call(1);
+    clock.time = 3_000;
+    again.reject(fault('UNAVAILABLE'));
+    expect(await outcome).toBe('OUTCOME_UNKNOWN');
+  });
+
+  it('answers those in the mailbox at their own deadline while the batch before them is retried', async () => {
+    const { actor, call, clock, calls } = createBench();
+    const first = actor.ask('a', FAR);
+    const made = await call(0);
+    const waiting = codeOf(actor.ask('b', 2_000));
+    clock.time = 3_000;
+    made.reject(fault('UNAVAILABLE'));
+    expect(await waiting).toBe('UNAVAILABLE');
+    (await call(1)).echo();
+    expect(await first).toBe('a!');
+    expect(calls).toHaveLength(2);
+  });
+});
+
+describe('actor faults', () => {
+  it('gives any other rejection to the callers of that batch only', async () => {
+    const { actor, call } = createBench({ maxBatch: 2 });
+    const failed = ['a', 'b'].map((item) => codeOf(actor.ask(item, FAR)));
+    const fine = actor.ask('c', FAR);
+    (await call(0)).reject(fault('LOW_MEMORY'));
+    expect(await Promise.all(failed)).toEqual(['LOW_MEMORY', 'LOW_MEMORY']);
+    (await call(1)).echo();
+    expect(await fine).toBe('c!');
+  });
+
+  it('does not tell a caller that may have been decided that it was refused', async () => {
+    const { actor, call } = createBench();
+    const outcome = codeOf(actor.ask('a', FAR));
+    (await call(0)).reject(fault('OUTCOME_UNKNOWN'));
+    (await call(1)).reject(fault('LOW_MEMORY'));
+    expect(await outcome).toBe('OUTCOME_UNKNOWN');
+  });
+
+  it('answers INTERNAL to all when the handler gives the wrong number of replies', async () => {
+    const { actor, call } = createBench();
+    const outcomes = ['a', 'b'].map((item) => codeOf(actor.ask(item, FAR)));
+    (await call(0)).resolve(['only one']);
+    expect(await Promise.all(outcomes)).toEqual(['INTERNAL', 'INTERNAL']);
+    expect(actor.isIdle).toBe(true);
+  });
+
+  it('survives a handler that throws before it returns a promise', async () => {
+    const clock = { now: () => 0 };
+    let isBroken = true;
+    const actor = createActor<string, string>({
+      handle: (batch) => {
+        if (isBroken) throw new Error('broken');
+        return Promise.resolve(batch);
+      },
+      maxBatch: 10,
+      maxMailbox: 10,
+      clock,
+      retryDelayMs: 1,
+    });
+    await expect(actor.ask('a', FAR)).rejects.toThrow('broken');
+    isBroken = false;
+    expect(await actor.ask('b', FAR)).toBe('b');
+  });
+});
+
+describe('actor drain', () => {
+  it('refuses newcomers and resolves when those inside are answered', async () => {
+    const { actor, call } = createBench();
+    const one = actor.ask('a', FAR);
+    const first = await call(0);
+    const two = actor.ask('b', FAR);
+    let isDrained = false;
+    const drained = actor.drain().then(() => (isDrained = true));
+    await expect(actor.ask('c', FAR)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    first.echo();
+    const second = await call(1);
+    expect(isDrained).toBe(false);
+    second.echo();
+    await drained;
+    expect(await Promise.all([one, two])).toEqual(['a!', 'b!']);
+  });
+
+  it('resolves at once when idle', async () => {
+    await createBench().actor.drain();
+  });
+});
