@@ -20,11 +20,9 @@ export const RESERVE_BATCH_MAX = 512;
 export const MAILBOX_MAX = 20_000;
 /** Purchases that admit, expire, close, snapshot and rebuild touch in one call: 177,000 in one script blocked Redis for 4 s. */
 export const SLICE_MAX = 256;
-/** Due holds of its SKU that reserve ends first, so that a buyer is not told "wait" for stock that is already free. */
-export const DUE_HOLDS_PER_RESERVE = 64;
 /** How long an actor may repeat SOLD_OUT from memory before one request must ask again. */
 export const SOLD_OUT_MEMORY_MS = 250;
-/** Pause before a batch with an unknown outcome is sent again: long enough for a local Redis to come back in a few tries. */
+/** Pause before a batch with an unknown outcome is sent again: a restarted Redis is met within some tries, and one that is down is not hammered. */
 export const RETRY_DELAY_MS = 50;
 /** An actor nobody asked for this long is forgotten; a new one costs microseconds. */
 export const ACTOR_IDLE_MS = 5 * MINUTE_MS;
@@ -44,7 +42,7 @@ export const RETENTION_AFTER_CLOSE_MS = 24 * HOUR_MS;
 
 // --- Outbox and relay -------------------------------------------------------------------------------------------
 
-/** Records that may wait for Postgres before reserve answers BACKLOG_FULL: about 250 bytes each, so 125 MB of Redis at most. */
+/** Records that may wait for Postgres before reserve answers BACKLOG_FULL: estimated at 250 bytes each, 125 MB of Redis. */
 export const OUTBOX_BACKLOG_MAX_RECORDS = 500_000;
 /** Records in one apply job: multi-row writes gain nothing beyond (107,000 rows/s at 500), and a poison record is bisected out of it. */
 export const APPLY_RECORDS_MAX = 1_000;
@@ -52,6 +50,8 @@ export const APPLY_RECORDS_MAX = 1_000;
 export const RELAY_AHEAD_MAX_RECORDS = 8_000;
 /** The same in entries, for a quiet shop with one record an entry. */
 export const RELAY_AHEAD_MAX_ENTRIES = 512;
+/** Entries of a partition in one read: at 512 records each 8 MB, at one record each still a worthwhile job. */
+export const RELAY_READ_MAX_ENTRIES = 64;
 /** One read of the relay waits this long for something new: it bounds how fast a stop is noticed, nothing else. */
 export const RELAY_BLOCK_MS = 1 * SECOND_MS;
 /** Pause while every partition is as far ahead as it may be: a job takes about this long. */
@@ -66,6 +66,12 @@ export const PAYMENT_JOB_PURCHASES_MAX = 25;
 export const HOLD_EXPIRE_DELAY_MS = 500;
 /** As many refused purchases, and more than half of a batch, are not bad data but a bad deployment: stop, do not end them all. */
 export const SYSTEMIC_REFUSALS_MIN = 32;
+/** How often a process looks whether a rebuild has raised an epoch: until then its calls answer FENCED. */
+export const EPOCH_FOLLOW_INTERVAL_MS = 1 * SECOND_MS;
+/** How often the workers look for work whose job or message was lost (sales not installed, events not settled). */
+export const RESCUE_INTERVAL_MS = 5 * SECOND_MS;
+/** Pause between attempts to reach Postgres and Redis at the start of a process. */
+export const START_RETRY_MS = 500;
 /** Sales whose payment terms a worker remembers; they never change. */
 export const SALE_TERMS_CACHE_MAX = 10_000;
 
@@ -73,7 +79,7 @@ export const SALE_TERMS_CACHE_MAX = 10_000;
 
 /** A request is answered within this, whatever Redis does: shorter than the time-out of common proxies and browsers. */
 export const REQUEST_DEADLINE_MS = 5 * SECOND_MS;
-/** Largest request body. The largest legitimate one, a sale with 200 items, is about 20 KB. */
+/** Largest request body. An item of a sale is about 100 bytes, so a sale may have several hundred of them. */
 export const BODY_LIMIT_BYTES = 64 * 1024;
 /** A socket that neither sends nor answers a ping for this long is closed. */
 export const SOCKET_IDLE_SECONDS = 60;
@@ -89,9 +95,6 @@ export const WATCH_INTERVAL_MS = 1 * SECOND_MS;
 export const DRAIN_DEADLINE_MS = 10 * SECOND_MS;
 /** What /readyz gives Redis and Postgres: probes come every few seconds and must not pile up. */
 export const READINESS_TIMEOUT_MS = 1 * SECOND_MS;
-/** How often a process tries again to take its place at Redis (attach), and looks for sales Redis has not heard of. */
-export const ATTACH_RETRY_MS = 1 * SECOND_MS;
-export const INSTALL_INTERVAL_MS = 5 * SECOND_MS;
 /** A JWT of ours has about 200 characters; uWebSockets.js takes 4 KB of headers. */
 export const TOKEN_LENGTH_MAX = 2_048;
 /** A person clicks a few times a second and a browser polls; a script that does more is slowed down. Per process. */
@@ -128,7 +131,7 @@ export const OVERLOAD_RETRY_AFTER_SECONDS = 1;
 
 // --- Redis ------------------------------------------------------------------------------------------------------
 
-/** A script that has not answered in this time is of unknown outcome; the slowest slice measured took 40 ms. */
+/** A script that has not answered in this time is of unknown outcome; at 177,000 admissions in 4 s a slice of SLICE_MAX takes about 6 ms. */
 export const SCRIPT_TIMEOUT_MS = 2 * SECOND_MS;
 /** First and longest pause between attempts to connect: at once after a restart, never a storm. */
 export const REDIS_RECONNECT_MIN_MS = 25;
@@ -141,7 +144,7 @@ export const REDIS_BLOCKING_GRACE_MS = 5 * SECOND_MS;
 
 // --- Postgres ---------------------------------------------------------------------------------------------------
 
-/** No statement of ours runs longer: the largest, 500 rows by unnest, takes about 5 ms. */
+/** No statement of ours runs longer: the largest writes some thousand rows, at 107,000 rows/s by unnest. */
 export const STATEMENT_TIMEOUT_MS = 10 * SECOND_MS;
 /** A row lock that is not granted in this time is an infrastructure error: the work is tried again. */
 export const LOCK_TIMEOUT_MS = 5 * SECOND_MS;
@@ -175,6 +178,22 @@ export const JOB_EVENTS_MAX = 1_000;
 export const PAYMENT_STARTS_PER_SECOND = 90;
 /** The bundled sandbox on one core answers more; the demo should not wait for a limit that is not there. */
 export const SANDBOX_STARTS_PER_SECOND = 500;
+/** Calls to the provider at once, per job: at Stripe's usual 150 to 300 ms these 16 make about the rate above. */
+export const PAYMENT_START_CONCURRENCY = 16;
+/** New keys in one run of a job after the provider failed; then the queue's back-off takes over. */
+export const PAYMENT_START_TRIES = 3;
+/** The provider's SDK default is 80 s, longer than most holds; its slowest usual answers take about 2 s. */
+export const PROVIDER_TIMEOUT_MS = 10 * SECOND_MS;
+/** Repeats inside the SDK, with the same key, for connection errors and conflicts. */
+export const PROVIDER_RETRIES_MAX = 2;
+/** Stripe's own tolerance: an older signature is a replay. */
+export const PAYMENT_WEBHOOK_TOLERANCE_SECONDS = 300;
+/** A stored event that is not settled after this gets its job again: that job was lost with its Redis. */
+export const SETTLE_POLL_AGE_MS = 5 * SECOND_MS;
+/** Events that one look re-enqueues. */
+export const SETTLE_POLL_MAX = 500;
+/** From here on an event that cannot be settled is an alarm, not a delay. */
+export const SETTLE_ALARM_MS = 10 * MINUTE_MS;
 
 // --- Services and supervision -----------------------------------------------------------------------------------
 
@@ -193,6 +212,8 @@ export const RESTART_FORGIVEN_AFTER_MS = 10 * SECOND_MS;
 export const START_ATTEMPTS_MAX = 3;
 /** From the start of a process to its word that it is ready. */
 export const READY_LIMIT_MS = 60 * SECOND_MS;
+/** How long `npm start` waits for GET /readyz before it says what it waits for. */
+export const READINESS_PATIENCE_MS = 5 * SECOND_MS;
 /** What API and workers get to finish what they have accepted before they are killed. */
 export const STOP_GRACE_MS = 10 * SECOND_MS;
 /** A second Ctrl-C sooner than this is the first one, handed on by npm as well as by the terminal. */
@@ -201,3 +222,36 @@ export const SECOND_SIGNAL_AFTER_MS = 1 * SECOND_MS;
 export const PROCESS_KILL_LIMIT_MS = 2 * SECOND_MS;
 /** Of the machine's memory, for the private Redis: the other half is for Postgres, Node and a rewrite of the append-only file. */
 export const LOCAL_REDIS_MEMORY_SHARE = 0.5;
+/** How soon `npm start` notices that npm is gone. */
+export const PARENT_WATCH_MS = 500;
+
+// --- Audit and the operators' tools -----------------------------------------------------------------------------
+
+/** Readings of a SKU's purchases in the hope that it stands still; a sale in full swing is compared by versions instead. */
+export const AUDIT_CENSUS_PASSES = 2;
+/** SKUs read from Redis at a time: the scripts run one after the other anyway, this hides the round trips. */
+export const AUDIT_PARALLEL_SKUS = 8;
+export const AUDIT_RELAY_POLL_MS = 50;
+/** An outbox that has not moved for this long is not lag any more: the workers are gone or stuck. */
+export const AUDIT_RELAY_PATIENCE_MS = 30 * SECOND_MS;
+/** A difference must be found in two rounds in a row; a third one tells a busy moment from a violation. */
+export const AUDIT_ROUNDS_MAX = 3;
+export const AUDIT_ROUND_PAUSE_MS = 1 * SECOND_MS;
+/** Differences that one check lists; the first of them says how many there are. */
+export const AUDIT_FINDINGS_MAX = 100;
+/** Ten times what a hold may outlive its deadline: Redis may just have been restarted. */
+export const AUDIT_HOLD_OVERDUE_MS = 10 * SECOND_MS;
+/** Purchases sent to Postgres in one INSERT of the census: about 1 MB. */
+export const AUDIT_LOAD_ROWS = 5_000;
+/** Rows of a stock file that one worker thread checks at a time: some ms, so that the progress moves and workers share. */
+export const SEED_CHUNK_ROWS = 5_000;
+/** Errors of a stock file that are listed; their number is always told. */
+export const SEED_ERRORS_MAX = 50;
+/** Calls to the API that a stock file keeps in flight. */
+export const SEED_PARALLEL_CALLS = 8;
+/** Tokens that one worker thread signs at a time: 2,000 take it about 50 ms. */
+export const TOKEN_CHUNK = 2_000;
+/** Fewer tokens than this are signed here: a thread costs more to start. */
+export const TOKEN_POOL_MIN = 1_000;
+/** Tries of an operator's call while the system says "later": with its Retry-After of a second, about 20 s. */
+export const OPS_API_TRIES = 20;

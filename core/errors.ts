@@ -17,7 +17,7 @@ export const ERRORS = {
   REQUEST_TIMEOUT: { status: 408, title: 'The request did not arrive in time' },
   CONFLICT: { status: 409, title: 'It contradicts what is there' },
   SOLD_OUT: { status: 409, title: 'Every unit is sold' },
-  LINE_FULL: { status: 409, title: 'The line is full for now' },
+  LINE_FULL: { status: 409, title: 'The line is full at the moment' },
   LIMIT_EXCEEDED: { status: 409, title: 'The limit per buyer is reached' },
   SALE_PAUSED: { status: 409, title: 'The sale is paused' },
   SALE_CLOSED: { status: 409, title: 'The sale is closed' },

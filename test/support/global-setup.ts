@@ -20,21 +20,18 @@ declare module 'vitest' {
 
 const say = (line: string): void => console.log(line);
 
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  await clearDeadRuns();
+export default async function setup(project: TestProject): Promise<() => void> {
+  clearDeadRuns();
   const redisProgram = ensureRedis(say);
   const runDirectory = createRunDirectory();
-  try {
-    const adminUrl = await startDatabase(runDirectory);
-    project.provide('runDirectory', runDirectory);
-    project.provide('redisProgram', redisProgram);
-    project.provide('adminUrl', adminUrl);
-    project.provide('templateFault', await createTemplate(adminUrl));
-  } catch (error) {
-    await clearRunDirectory(runDirectory);
-    throw error;
-  }
-  // Its data is thrown away, so nothing here has to end in an orderly way.
+  // Ctrl-C ends the runner through this event and not through the teardown. Killed outright it leaves the servers to
+  // the next run. The data is thrown away, so nothing has to end in an orderly way.
+  process.once('exit', () => clearRunDirectory(runDirectory));
+  const adminUrl = await startDatabase(runDirectory);
+  project.provide('runDirectory', runDirectory);
+  project.provide('redisProgram', redisProgram);
+  project.provide('adminUrl', adminUrl);
+  project.provide('templateFault', await createTemplate(adminUrl));
   return () => clearRunDirectory(runDirectory);
 }
 

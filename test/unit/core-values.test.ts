@@ -5,7 +5,7 @@ import { ConfigError, loadConfig, requireRuntime } from '../../core/config.ts';
 import { PARTITIONS } from '../../core/constants.ts';
 import { CodedError, ERRORS, fault, hasCode } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
-import { fingerprint, hashedId, partitionOf, randomId } from '../../core/ids.ts';
+import { fingerprint, hashedId, partitionOf, randomId, randomInteger, randomSecret } from '../../core/ids.ts';
 import { toDecimal, toMinor } from '../../core/money.ts';
 import { isInfrastructureError } from '../../core/postgres/postgres.ts';
 import { pack, unpack } from '../../core/redis/msgpack.ts';
@@ -27,6 +27,12 @@ describe('ids', () => {
     expect(hashedId('pur', 2, ['ab', 'c'])).not.toBe(hashedId('pur', 2, ['a', 'bc']));
     expect(fingerprint(['a', 1])).toBe(fingerprint(['a', '1']));
     expect(fingerprint(['a', 1])).not.toBe(fingerprint(['a', 2]));
+  });
+
+  it('come with secrets and numbers from the same source', () => {
+    expect(randomSecret(16)).toMatch(/^[0-9a-f]{32}$/);
+    expect(randomSecret(16)).not.toBe(randomSecret(16));
+    for (let n = 0; n < 100; n += 1) expect([5, 6, 7]).toContain(randomInteger(5, 8));
   });
 
   it('refuse a partition that does not exist', () => {
@@ -144,11 +150,11 @@ describe('config', () => {
     } catch (error) {
       expect(error).toBeInstanceOf(ConfigError);
       const { problems } = error as ConfigError;
-      expect(problems.map((problem) => problem.split(':')[0]).sort()).toEqual([
-        'API_PROCESSES',
-        'LOG_LEVEL',
+      expect(problems.map((problem) => problem.split(':')[0])).toEqual([
         'PORT',
+        'API_PROCESSES',
         'REDIS_URL',
+        'LOG_LEVEL',
       ]);
     }
   });
