@@ -1,15 +1,16 @@
 // The shop's jobs on their queues: one queue per noun (`outbox`, `hold`, `payment`), so that payments waiting for their
-// provider never stand in front of orders waiting for Postgres. To its users it is one queue; a job's name decides.
+// provider never stand in front of orders waiting for Postgres; and one for payments that start, whose thousands wait for
+// the provider's rate, and behind which no payment that was made may wait. To its users it is one queue; a job's name decides.
 import { type JobHandlers, type JobQueue, openQueue, runQueue } from '../core/queue/queue.ts';
 import type { Log } from '../core/log.ts';
 import type { JobMap } from './job-map.ts';
 
-const NOUNS = ['outbox', 'hold', 'payment'] as const;
+const NOUNS = ['outbox', 'hold', 'payment.start', 'payment'] as const;
 type Noun = (typeof NOUNS)[number];
 
-/** `payment.start` → `payment`. A name is typed, so an unknown noun is a fault of this file. */
+/** `payment.settle` → `payment`; the longer name comes first. A name is typed, so an unknown noun is a fault of this file. */
 function nounOf(name: keyof JobMap): Noun {
-  const noun = NOUNS.find((candidate) => name.startsWith(`${candidate}.`));
+  const noun = NOUNS.find((candidate) => name === candidate || name.startsWith(`${candidate}.`));
   if (noun === undefined) throw new Error(`No queue for the job ${name}`);
   return noun;
 }

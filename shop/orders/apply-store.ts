@@ -20,7 +20,11 @@ export async function applyRecords(tx: Queryable, partition: number, records: re
   const moved = purchases.filter((record) => isMoving(record.movement));
   if (moved.length > 0) await insertMovements(tx, partition, moved);
   if (stocks.length > 0) await insertLoads(tx, partition, stocks);
-  if (sales.length > 0) await updateSales(tx, newestOf(sales, (record) => record.saleId));
+  if (sales.length > 0)
+    await updateSales(
+      tx,
+      newestOf(sales, (record) => record.saleId),
+    );
 }
 
 /** A multi-row upsert may not meet a row twice, and only the newest of a batch matters. Sorted by id. */

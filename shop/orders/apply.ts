@@ -37,7 +37,10 @@ export interface ApplyDependencies {
 
 const recordsApplied = counter('doorbuster_outbox_applied_records', 'Outbox records committed in Postgres');
 const recordsRefused = counter('doorbuster_outbox_refused_records', 'Outbox records that Postgres refused as data');
-const applySeconds = histogram('doorbuster_outbox_apply_seconds', 'Time from reading a batch of the outbox to its acknowledgement');
+const applySeconds = histogram(
+  'doorbuster_outbox_apply_seconds',
+  'Time from reading a batch of the outbox to its acknowledgement',
+);
 
 export function createApply(deps: ApplyDependencies): (job: JobMap['outbox.apply']) => Promise<void> {
   return async (job) => {
@@ -54,7 +57,7 @@ export function createApply(deps: ApplyDependencies): (job: JobMap['outbox.apply
 
 async function apply(deps: ApplyDependencies, { partition, entryIds }: JobMap['outbox.apply']): Promise<void> {
   const stopTimer = applySeconds.startTimer();
-  // Before the entries: were they of an older epoch than this, a rebuild has emptied the outbox before it raised it.
+  // Read before the entries: if a rebuild comes in between, the transaction meets another epoch and all starts over.
   const epoch = await readEpoch(deps.postgres, partition);
   const raw = await fetchEntries(deps.redis, keys.outbox(partition), entryIds);
   if (raw.length === 0) return; // applied and acknowledged by another job
@@ -67,7 +70,10 @@ async function apply(deps: ApplyDependencies, { partition, entryIds }: JobMap['o
   await enqueue(deps, partition, entries, refused);
   await deps.stepHook?.('enqueued');
 
-  await deps.stock.acknowledge(partition, raw.map((entry) => entry.id));
+  await deps.stock.acknowledge(
+    partition,
+    raw.map((entry) => entry.id),
+  );
   await deps.stepHook?.('acknowledged');
   recordsApplied.inc(entries.reduce((sum, entry) => sum + entry.records.length, 0));
   stopTimer();
@@ -145,7 +151,8 @@ async function enqueue(
 ): Promise<void> {
   const gone = new Set(refused.map(({ unit }) => purchaseIdOf(unit)));
   const isAlive = (record: OutboxRecord): boolean => record.kind !== 'purchase' || !gone.has(record.purchaseId);
-  const living = gone.size === 0 ? entries : entries.map(({ id, records }) => ({ id, records: records.filter(isAlive) }));
+  const living =
+    gone.size === 0 ? entries : entries.map(({ id, records }) => ({ id, records: records.filter(isAlive) }));
   const saleIds = living.flatMap(({ records }) =>
     records.flatMap((record) => (record.kind === 'purchase' && record.status === 'RESERVED' ? [record.saleId] : [])),
   );

@@ -38,7 +38,8 @@ export function createDeadRecords(deps: { postgres: Postgres; stock: Pick<StockS
           for (const record of records) {
             if (record.kind !== 'purchase') continue;
             const [purchase] = await stock.look([record.purchaseId]);
-            if (purchase === undefined || !isLiving(purchase.status)) return { kind: 'ended', status: purchase?.status };
+            if (purchase === undefined || !isLiving(purchase.status))
+              return { kind: 'ended', status: purchase?.status };
           }
           await applyRecords(tx, dead.partition, records);
           await markReplayed(tx, deadId);

@@ -13,12 +13,28 @@ const INSERT_LEDGER = `
   ON CONFLICT (purchase_id, version) DO NOTHING`;
 
 /** All movements, those of versions that the purchases' upsert skipped too. The reason is what the purchase became. */
-export async function insertMovements(tx: Queryable, partition: number, records: readonly PurchaseRecord[]): Promise<void> {
-  const sorted = records.toSorted((a, b) => (a.purchaseId === b.purchaseId ? a.version - b.version : a.purchaseId < b.purchaseId ? -1 : 1));
+export async function insertMovements(
+  tx: Queryable,
+  partition: number,
+  records: readonly PurchaseRecord[],
+): Promise<void> {
+  const sorted = records.toSorted((a, b) =>
+    a.purchaseId === b.purchaseId ? a.version - b.version : a.purchaseId < b.purchaseId ? -1 : 1,
+  );
   const ids = sorted.map((r) => r.purchaseId);
   const versions = sorted.map((r) => r.version);
   const reasons = sorted.map((r) => r.status);
-  await tx.query(INSERT_LEDGER, ledgerValues(partition, sorted, ids, versions, reasons, sorted.map((r) => r.updatedAt)));
+  await tx.query(
+    INSERT_LEDGER,
+    ledgerValues(
+      partition,
+      sorted,
+      ids,
+      versions,
+      reasons,
+      sorted.map((r) => r.updatedAt),
+    ),
+  );
 }
 
 /** Loads and adjustments; the item's `loaded` moves with the row, so a repetition moves nothing. */
@@ -32,7 +48,14 @@ export async function insertLoads(tx: Queryable, partition: number, records: rea
      UPDATE sale_items i SET loaded = i.loaded + s.d_loaded
        FROM (SELECT sale_id, sku, sum(d_loaded) AS d_loaded FROM l GROUP BY sale_id, sku) s
       WHERE i.sale_id = s.sale_id AND i.sku = s.sku`,
-    ledgerValues(partition, sorted, ids, ones, reasons, sorted.map((r) => r.at)),
+    ledgerValues(
+      partition,
+      sorted,
+      ids,
+      ones,
+      reasons,
+      sorted.map((r) => r.at),
+    ),
   );
 }
 

@@ -8,6 +8,7 @@ import { findOrder, listOrders, moveOrder, type Order } from './store.ts';
 
 export type { DeadRecords, ReplayOutcome } from './dead-records.ts';
 export type { DeadRecord } from './dead-store.ts';
+export { createEpochFollower } from './follow-epoch.ts';
 export { createOrderJobs, type OrderJobDependencies } from './jobs.ts';
 export { canMoveOrder, type OrderStatus } from './order-states.ts';
 export { createEpochRecord } from './partition-store.ts';
@@ -32,7 +33,8 @@ export function createOrders(deps: { postgres: Postgres; stock: Pick<StockStore,
         const order = await findOrder(postgres, orderId);
         if (order === undefined) throw fault('NOT_FOUND', 'There is no such order');
         if (order.status === to) return order;
-        if (!canMoveOrder(order.status, to)) throw fault('ILLEGAL_TRANSITION', `An order that is ${order.status} cannot become ${to}`);
+        if (!canMoveOrder(order.status, to))
+          throw fault('ILLEGAL_TRANSITION', `An order that is ${order.status} cannot become ${to}`);
         if (await moveOrder(postgres, orderId, order.status, to)) return { ...order, status: to };
       }
     },

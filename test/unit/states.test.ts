@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { PurchaseStatus } from '../../actors/records.ts';
-import { canMoveOrder, FULFILMENT, ORDER_MOVES, type OrderStatus, orderStatusOf } from '../../shop/orders/order-states.ts';
+import {
+  canMoveOrder,
+  FULFILMENT,
+  ORDER_MOVES,
+  type OrderStatus,
+  orderStatusOf,
+} from '../../shop/orders/order-states.ts';
 import { canMovePurchase, isHolding, isLiving, PURCHASE_MOVES } from '../../shop/sales/purchase-states.ts';
 
 const purchaseStatuses = Object.keys(PURCHASE_MOVES) as PurchaseStatus[];
@@ -56,7 +62,13 @@ describe('purchase states', () => {
 
   test('a hold lives in three states, a purchase in five', () => {
     expect(purchaseStatuses.filter(isHolding)).toEqual(['RESERVED', 'PAYMENT_PENDING', 'PAYMENT_FAILED']);
-    expect(purchaseStatuses.filter(isLiving)).toEqual(['WAITING', 'RESERVED', 'PAYMENT_PENDING', 'PAYMENT_FAILED', 'CONFIRMED']);
+    expect(purchaseStatuses.filter(isLiving)).toEqual([
+      'WAITING',
+      'RESERVED',
+      'PAYMENT_PENDING',
+      'PAYMENT_FAILED',
+      'CONFIRMED',
+    ]);
   });
 });
 
@@ -72,9 +84,13 @@ describe('order states', () => {
   test('every legal move of a held purchase is a legal move of its order, or none', () => {
     for (const from of purchaseStatuses.filter((status) => status !== 'WAITING')) {
       for (const to of PURCHASE_MOVES[from]) {
-        const [before, after] = [orderStatusOf({ status: from, reason: '' }), orderStatusOf({ status: to, reason: '' })];
+        const [before, after] = [
+          orderStatusOf({ status: from, reason: '' }),
+          orderStatusOf({ status: to, reason: '' }),
+        ];
         // A refund of a paid purchase passes through CANCELLED on the order's side.
-        const isLegal = before === after || canMoveOrder(before, after) || (before === 'CONFIRMED' && after === 'REFUNDED');
+        const isLegal =
+          before === after || canMoveOrder(before, after) || (before === 'CONFIRMED' && after === 'REFUNDED');
         expect(isLegal, `${from} → ${to} means ${before} → ${after}`).toBe(true);
       }
     }

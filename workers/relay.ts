@@ -1,0 +1,162 @@
+// The relay: reads every partition's outbox through the consumer group and makes jobs of what it read. It acknowledges
+// nothing; the job does, after its commit. So whatever dies, an entry stays unfinished and is handed out again, which is
+// harmless. Several relays may run at once.
+import { keys, OUTBOX_GROUP } from '../actors/keys.ts';
+import { sleep, systemClock } from '../core/clock.ts';
+import {
+  APPLY_RECORDS_MAX,
+  PARTITIONS,
+  RELAY_AHEAD_MAX_ENTRIES,
+  RELAY_AHEAD_MAX_RECORDS,
+  RELAY_BLOCK_MS,
+  RELAY_FULL_PAUSE_MS,
+  RELAY_READ_MAX_ENTRIES,
+  RELAY_TAKEOVER_IDLE_MS,
+} from '../core/constants.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { counter, gauge } from '../core/metrics.ts';
+import type { JobQueue } from '../core/queue/queue.ts';
+import type { Redis } from '../core/redis/redis.ts';
+import { ensureGroup, isGroupMissing, readNew, type StreamEntry, takeOver, unfinished } from '../core/redis/stream.ts';
+import type { JobMap } from '../shop/job-map.ts';
+
+export interface RelayDependencies {
+  /** Its own connection, of use `blocking`: a read waits on it. */
+  readonly redis: Redis;
+  readonly queue: Pick<JobQueue<JobMap>, 'addBulk'>;
+  readonly log: Log;
+  /** One read covers all of these, so in a cluster they must share a slot: there, one relay a partition. */
+  readonly partitions?: readonly number[];
+  readonly takeoverIdleMs?: number;
+  /** Crash tests only: throwing here is dying after the step. */
+  readonly stepHook?: (step: 'read' | 'added') => void | Promise<void>;
+}
+
+export interface Relay {
+  start(): void;
+  /** Resolves when the loop has ended; what it read and did not add is handed out again by the next relay. */
+  stop(): Promise<void>;
+}
+
+const entriesRelayed = counter('doorbuster_relay_entries', 'Outbox entries made into jobs', ['kind']);
+const entriesAhead = gauge('doorbuster_relay_unfinished_entries', 'Outbox entries handed out and not yet applied', [
+  'partition',
+]);
+
+const everyPartition = Array.from({ length: PARTITIONS }, (_, partition) => partition);
+
+export function createRelay(deps: RelayDependencies): Relay {
+  const { redis, log, partitions = everyPartition, takeoverIdleMs = RELAY_TAKEOVER_IDLE_MS } = deps;
+  const streams = new Map(partitions.map((partition) => [keys.outbox(partition), partition]));
+  const stopping = new AbortController();
+  let running: Promise<void> | undefined;
+  let hasGroups = false;
+  let takeoverAt = 0;
+
+  async function prepare(): Promise<void> {
+    for (const stream of streams.keys()) await ensureGroup(redis, stream, OUTBOX_GROUP);
+    // At once, whoever it was that read them: after a crash nobody else may be there.
+    for (const partition of partitions) await handOutAgain(partition, 0);
+    hasGroups = true;
+    takeoverAt = systemClock.now() + takeoverIdleMs;
+  }
+
+  /** One job an entry: so its id is the same however often it is handed out, and jobs do not pile up in an outage. */
+  async function handOutAgain(partition: number, idleMs: number): Promise<void> {
+    const ids = await takeOver(redis, keys.outbox(partition), OUTBOX_GROUP, idleMs);
+    if (ids.length === 0) return;
+    log.info({ partition, entries: ids.length }, 'unfinished outbox entries are handed out again');
+    entriesRelayed.inc({ kind: 'again' }, ids.length);
+    await deps.queue.addBulk(
+      'outbox.apply',
+      ids.map((id) => toJob(partition, [id])),
+    );
+  }
+
+  /** The streams whose unfinished entries leave room for more; what waits in the others forms larger jobs later. */
+  async function streamsWithRoom(): Promise<string[]> {
+    const checks = [...streams].map(async ([stream, partition]) => {
+      const { count, span } = await unfinished(redis, stream, OUTBOX_GROUP);
+      entriesAhead.set({ partition: String(partition) }, count);
+      return count < RELAY_AHEAD_MAX_ENTRIES && span < RELAY_AHEAD_MAX_RECORDS ? [stream] : [];
+    });
+    return (await Promise.all(checks)).flat();
+  }
+
+  async function turn(): Promise<void> {
+    if (!hasGroups) await prepare();
+    if (systemClock.now() >= takeoverAt) {
+      for (const partition of partitions) await handOutAgain(partition, takeoverIdleMs);
+      takeoverAt = systemClock.now() + takeoverIdleMs;
+    }
+    const open = await streamsWithRoom();
+    if (open.length === 0) return sleep(RELAY_FULL_PAUSE_MS, stopping.signal);
+    // While one is full, a quiet read must not keep its room from being noticed.
+    const blockMs = open.length < streams.size ? RELAY_FULL_PAUSE_MS : RELAY_BLOCK_MS;
+    const options = { count: RELAY_READ_MAX_ENTRIES, blockMs };
+    const read = await readNew(redis, OUTBOX_GROUP, open, options);
+    if (read.size === 0) return;
+    await deps.stepHook?.('read');
+    const jobs = [...read].flatMap(([stream, entries]) => coalesce(streams.get(stream) ?? 0, entries));
+    await deps.queue.addBulk('outbox.apply', jobs);
+    entriesRelayed.inc(
+      { kind: 'new' },
+      jobs.reduce((sum, job) => sum + job.payload.entryIds.length, 0),
+    );
+    await deps.stepHook?.('added');
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        await turn();
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        // Whatever failed, start from what Redis says is unfinished; a lost group is made again there.
+        hasGroups = false;
+        if (!isGroupMissing(error)) log.warn({ reason: messageOf(error) }, 'the relay failed and starts again');
+        await sleep(RELAY_FULL_PAUSE_MS * 10, stopping.signal);
+      }
+    }
+  }
+
+  return {
+    start() {
+      running ??= run();
+    },
+    async stop() {
+      stopping.abort();
+      // Ends a read that waits. Entries that were on their way to us are unfinished, like those of a crash.
+      redis.disconnect();
+      await running;
+    },
+  };
+}
+
+type ApplyJob = { payload: JobMap['outbox.apply']; jobId: string };
+
+function toJob(partition: number, entryIds: readonly string[]): ApplyJob {
+  return {
+    payload: { partition, entryIds: [...entryIds] },
+    jobId: `apply-${partition}-${entryIds[0]}-${entryIds.at(-1)}`,
+  };
+}
+
+/** Jobs of up to APPLY_RECORDS_MAX records; an entry larger than that is a job of its own. An entry's id ends in its records. */
+export function coalesce(partition: number, entries: readonly StreamEntry[]): ApplyJob[] {
+  const jobs: ApplyJob[] = [];
+  let ids: string[] = [];
+  let records = 0;
+  for (const { id } of entries) {
+    const size = Number(id.slice(id.indexOf('-') + 1));
+    if (ids.length > 0 && records + size > APPLY_RECORDS_MAX) {
+      jobs.push(toJob(partition, ids));
+      [ids, records] = [[], 0];
+    }
+    ids.push(id);
+    records += size;
+  }
+  if (ids.length > 0) jobs.push(toJob(partition, ids));
+  return jobs;
+}
