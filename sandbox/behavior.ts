@@ -69,7 +69,7 @@ export function createBehavior() {
     takeFailure(method: string, path: string): { failure: Failure; afterWork: boolean; isCut: boolean } | undefined {
       const planted = current.failNext;
       if (planted === null || planted.times <= 0) return undefined;
-      if (planted.path === undefined ? method !== 'POST' : !path.startsWith(planted.path)) return undefined;
+      if (method !== (planted.method ?? 'POST') || !isPathMeant(planted.path ?? '/v1/*', path)) return undefined;
       const left = planted.times - 1;
       current = { ...current, failNext: left > 0 ? { ...planted, times: left } : null };
       const isCut = planted.status === 0;
@@ -78,4 +78,9 @@ export function createBehavior() {
     },
   };
 }
+
+function isPathMeant(pattern: string, path: string): boolean {
+  return pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern;
+}
+
 export type BehaviorControl = ReturnType<typeof createBehavior>;

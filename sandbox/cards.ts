@@ -3,7 +3,10 @@
 import { missingObject } from './failure.ts';
 import type { Form } from './form.ts';
 
-export type CardOutcome = { kind: 'approved' } | { kind: 'delayed' } | { kind: 'declined'; code: string; reason: string };
+export type CardOutcome =
+  | { kind: 'approved' }
+  | { kind: 'delayed' }
+  | { kind: 'declined'; code: string; reason: string };
 
 const declined = (code: string, reason: string): CardOutcome => ({ kind: 'declined', code, reason });
 const approved: CardOutcome = { kind: 'approved' };

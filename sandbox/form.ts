@@ -43,7 +43,8 @@ export function readAmount(text: string): number {
   }
   const amount = Number(text);
   if (amount < 1) throw invalidParameter('amount_too_small', 'amount', 'Amount must be at least 1.');
-  if (amount > 99_999_999) throw invalidParameter('amount_too_large', 'amount', 'Amount must be no more than 99999999.');
+  if (amount > 99_999_999)
+    throw invalidParameter('amount_too_large', 'amount', 'Amount must be no more than 99999999.');
   return amount;
 }
 

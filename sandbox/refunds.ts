@@ -30,7 +30,11 @@ export function createRefunds(account: Account): Refunds {
       const wanted = form.get('amount');
       const amount = wanted === undefined ? left : readAmount(wanted);
       if (amount > left) {
-        throw invalidParameter('amount_too_large', 'amount', `Refund amount is greater than the ${left} left to refund.`);
+        throw invalidParameter(
+          'amount_too_large',
+          'amount',
+          `Refund amount is greater than the ${left} left to refund.`,
+        );
       }
       const refund: Refund = {
         id: randomId('re_'),

@@ -46,7 +46,8 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   });
   const behavior = createBehavior();
   if (options.dataDir !== undefined) account.restore(await readJournal(options.dataDir));
-  const journal = options.dataDir === undefined ? noJournal : await openJournal(options.dataDir, account.journalLines());
+  const journal =
+    options.dataDir === undefined ? noJournal : await openJournal(options.dataDir, account.journalLines());
   const { secretKey, webhookSecret: secret, webhookUrl: url } = options;
   const webhooks = createWebhooks({ url, secret, clock, account, behavior });
   const unsent = [...account.undelivered()];

@@ -57,7 +57,8 @@ async function answerRequest(door: Door, request: http.IncomingMessage, requestI
   const idempotencyKey = header(request, 'idempotency-key') ?? null;
   const cause = { requestId, idempotencyKey };
   const apiRequest: ApiRequest = { method, path: url.pathname, form, cause, isPublic };
-  const answer = method === 'POST' && idempotencyKey !== null ? once(door, apiRequest, idempotencyKey) : tried(door, apiRequest);
+  const answer =
+    method === 'POST' && idempotencyKey !== null ? once(door, apiRequest, idempotencyKey) : tried(door, apiRequest);
   await door.journal.flushed();
   return answer;
 }

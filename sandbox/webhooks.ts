@@ -145,11 +145,15 @@ function createPoster(url: string) {
         'stripe-signature': signature,
         'user-agent': 'Stripe/1.0 (+https://stripe.com/docs/webhooks)',
       };
-      const request = client.request(url, { method: 'POST', agent, headers, timeout: ANSWER_TIMEOUT_MS }, (response) => {
-        response.resume();
-        response.on('end', () => resolve(response.statusCode ?? 0));
-        response.on('error', () => resolve(0));
-      });
+      const request = client.request(
+        url,
+        { method: 'POST', agent, headers, timeout: ANSWER_TIMEOUT_MS },
+        (response) => {
+          response.resume();
+          response.on('end', () => resolve(response.statusCode ?? 0));
+          response.on('error', () => resolve(0));
+        },
+      );
       request.on('timeout', () => request.destroy());
       request.on('error', () => resolve(0));
       request.end(payload);

@@ -4,7 +4,12 @@ import { z } from 'zod';
 
 export type Metadata = Record<string, string>;
 
-export type IntentStatus = 'requires_payment_method' | 'requires_confirmation' | 'processing' | 'succeeded' | 'canceled';
+export type IntentStatus =
+  | 'requires_payment_method'
+  | 'requires_confirmation'
+  | 'processing'
+  | 'succeeded'
+  | 'canceled';
 
 export interface PaymentError {
   type: 'card_error';
@@ -95,8 +100,10 @@ const failNext = z.strictObject({
   times: z.int().min(0).max(1_000_000),
   /** The work is done first, and only its answer is replaced by the failure. */
   afterWork: z.boolean().optional(),
-  /** Only requests to paths that begin so, e.g. "/v1/refunds". Without it every POST below /v1. */
+  /** Only requests to this path, e.g. "/v1/refunds", or with a star at its end to all that begin so. */
   path: z.string().startsWith('/v1').optional(),
+  /** POST unless it says GET. */
+  method: z.enum(['GET', 'POST']).optional(),
 });
 
 /** Body of POST /sandbox/behavior. Members left out stay as they are; `reset` puts all back first. */

@@ -2,7 +2,8 @@
 // answers. Schemas and types in one; nothing is decided here.
 import { z } from 'zod';
 import { toDecimal } from '../../core/money.ts';
-import type { Payment, RefundRow } from './store.ts';
+import type { RefundRow } from './refund-store.ts';
+import type { Payment } from './store.ts';
 
 /** The provider's object inside an event: an intent, a charge or a refund. Unknown members are kept for the record. */
 const eventObject = z.looseObject({
