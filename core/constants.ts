@@ -91,8 +91,8 @@ export const BODY_DEADLINE_MS = 10 * SECOND_MS;
 export const REQUEST_GRACE_MS = 2 * SECOND_MS;
 /** How often overdue requests, silent sockets and expired tokens are looked for. */
 export const WATCH_INTERVAL_MS = 1 * SECOND_MS;
-/** How long a stopping process waits for its last answers. */
-export const DRAIN_DEADLINE_MS = 10 * SECOND_MS;
+/** How long a stopping process waits for its last answers: a request's own deadline and a little, within STOP_GRACE_MS. */
+export const DRAIN_DEADLINE_MS = 6 * SECOND_MS;
 /** What /readyz gives Redis and Postgres: probes come every few seconds and must not pile up. */
 export const READINESS_TIMEOUT_MS = 1 * SECOND_MS;
 /** A JWT of ours has about 200 characters; uWebSockets.js takes 4 KB of headers. */
@@ -100,7 +100,7 @@ export const TOKEN_LENGTH_MAX = 2_048;
 /** A person clicks a few times a second and a browser polls; a script that does more is slowed down. Per process. */
 export const BUYER_RATE_PER_SECOND = 50;
 export const BUYER_BURST = 100;
-/** Failed authentications of one address; valid tokens from it are never held up by them. */
+/** Forged tokens from one address; valid, expired and missing ones are never held up by them. */
 export const AUTH_FAILURE_RATE_PER_SECOND = 5;
 export const AUTH_FAILURE_BURST = 50;
 /** Guest tokens (outside production) for one address: 20 a minute. */
@@ -190,8 +190,14 @@ export const PROVIDER_RETRIES_MAX = 2;
 export const PAYMENT_WEBHOOK_TOLERANCE_SECONDS = 300;
 /** A stored event that is not settled after this gets its job again: that job was lost with its Redis. */
 export const SETTLE_POLL_AGE_MS = 5 * SECOND_MS;
+/** A payment that can still be made after its order ended is looked at this often: the provider may be at work on it. */
+export const CANCEL_POLL_AGE_MS = 1 * MINUTE_MS;
 /** Events that one look re-enqueues. */
 export const SETTLE_POLL_MAX = 500;
+/** Events in one settle job and in one insert: about 0.1 s of work, and a payload of 3 kB. */
+export const SETTLE_BATCH_MAX = 100;
+/** Events of one job that are settled at once: as many as the process's share of Postgres connections. */
+export const SETTLE_CONCURRENCY = 8;
 /** From here on an event that cannot be settled is an alarm, not a delay. */
 export const SETTLE_ALARM_MS = 10 * MINUTE_MS;
 

@@ -160,6 +160,7 @@ async function enqueue(
   const plan = planFollowUps(living, { partition, isEager: (id) => eager.has(id), nowMs: deps.clock.now() });
   if (plan.starts.length > 0) await deps.queue.addBulk('payment.start', plan.starts);
   if (plan.cancels.length > 0) await deps.queue.addBulk('payment.cancel', plan.cancels);
+  if (plan.refunds.length > 0) await deps.queue.addBulk('payment.refund', plan.refunds);
   if (plan.expiries.length > 0) await deps.queue.addBulk('hold.expire', plan.expiries);
 }
 

@@ -1,4 +1,4 @@
-// What follows from records that are committed: payments to start and to cancel, holds to end. Derived from the entries
+// What follows from records that are committed: payments to start, cancel and return, holds to end. Derived from the entries
 // alone, with job ids made of entry and place, so that a redelivered entry asks for the same jobs again. It touches nothing.
 import type { OutboxRecord, PurchaseRecord } from '../../actors/records.ts';
 import { HOLD_EXPIRE_DELAY_MS, PAYMENT_JOB_PURCHASES_MAX } from '../../core/constants.ts';
@@ -16,6 +16,7 @@ type Jobs<N extends keyof JobMap> = ({ payload: JobMap[N] } & JobOptions)[];
 export interface FollowUps {
   readonly starts: Jobs<'payment.start'>;
   readonly cancels: Jobs<'payment.cancel'>;
+  readonly refunds: Jobs<'payment.refund'>;
   readonly expiries: Jobs<'hold.expire'>;
 }
 
@@ -33,14 +34,16 @@ export function planFollowUps(entries: readonly ReadEntry[], options: FollowUpOp
   const isLatest = (p: PurchaseRecord): boolean => newest.get(p.purchaseId) === p.version && p.orderRef === '';
   const starts: Jobs<'payment.start'> = [];
   const cancels: Jobs<'payment.cancel'> = [];
+  const refunds: Jobs<'payment.refund'> = [];
   for (const { id, records } of entries) {
     const latest = records.filter((record) => record.kind === 'purchase').filter(isLatest);
     const held = latest.filter((p) => p.status === 'RESERVED' && isEager(p.saleId));
     const ended = latest.filter((p) => p.hadHold && (p.status === 'EXPIRED' || p.status === 'CANCELLED'));
     starts.push(...chunk(held, `start-${partition}-${id}`));
     cancels.push(...chunk(ended, `cancel-${partition}-${id}`));
+    refunds.push(...planRefunds(records, `refund-${partition}-${id}`));
   }
-  return { starts, cancels, expiries: planExpiries(purchases, partition, nowMs) };
+  return { starts, cancels, refunds, expiries: planExpiries(purchases, partition, nowMs) };
 }
 
 function chunk(purchases: readonly PurchaseRecord[], idPrefix: string) {
@@ -50,6 +53,17 @@ function chunk(purchases: readonly PurchaseRecord[], idPrefix: string) {
     jobs.push({ payload: { purchaseIds }, jobId: `${idPrefix}-${from}` });
   }
   return jobs;
+}
+
+/**
+ * Units that went sold → available were paid for. From the record and not from who asked, so that the money is returned
+ * though the asker died. (A late payment that found no stock is REFUNDED without moving a unit, by the settling itself.)
+ */
+function planRefunds(records: readonly OutboxRecord[], idPrefix: string): Jobs<'payment.refund'> {
+  const returned = records.filter((r) => r.kind === 'purchase' && r.status === 'REFUNDED' && r.movement.sold < 0);
+  return returned.flatMap((r, place) =>
+    r.kind === 'purchase' ? [{ payload: { keys: [r.orderRef || r.purchaseId] }, jobId: `${idPrefix}-${place}` }] : [],
+  );
 }
 
 /** One job a second in which holds of the partition end; the id dedupes them over batches and processes. */

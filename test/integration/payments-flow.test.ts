@@ -125,6 +125,24 @@ describe('a hold that ends', () => {
     expect(await t.statusOf(purchaseId)).toBe('EXPIRED');
   });
 
+  it('has its intent canceled by the poll when the job was lost', async () => {
+    const sale = await t.openSale();
+    const { purchaseId, intentId } = await t.buyUntilPayable(sale);
+    const { addBulk } = t.dependencies.queue;
+    t.dependencies.queue.addBulk = async () => {};
+    t.clock.advance(61_000);
+    await t.expireHolds();
+    t.dependencies.queue.addBulk = addBulk;
+    await t.payments.settlePending();
+    expect(await t.paymentOf(purchaseId)).toMatchObject({ status: 'requires_payment_method' });
+    await t.postgres.query("UPDATE payments SET updated_at = now() - interval '2 minutes' WHERE purchase_id = $1", [
+      purchaseId,
+    ]);
+    await t.payments.settlePending();
+    await rowBecomes(purchaseId, 'canceled');
+    expect(await t.stripe.paymentIntents.retrieve(intentId)).toMatchObject({ status: 'canceled' });
+  });
+
   it('before its intent exists leaves nothing to pay', async () => {
     const sale = await t.openSale({ paymentStart: 'on_demand' });
     const purchaseId = await t.buy(sale);
@@ -160,22 +178,22 @@ describe('a hold that ends', () => {
 });
 
 describe('a payment after its hold ended', () => {
-  /** Paid in the last moment: the hold expires before the event arrives. */
-  async function payLate(sale: { saleId: string; sku: string }, before: () => Promise<unknown>) {
+  /** Paid in the last moment: the hold expires before the event arrives, and who waits in the line gets the unit. */
+  async function payLate(sale: { saleId: string; sku: string }, options: { isNextInLine: boolean }) {
     const { purchaseId, intentId } = await t.buyUntilPayable(sale);
+    const next = options.isNextInLine ? await t.buy(sale) : '';
     t.door.isOpen = false;
     t.sandbox.behave({ repeat: 3 });
     await pay(intentId);
     t.clock.advance(61_000);
     await t.expireHolds();
-    await before();
     t.door.isOpen = true;
-    return { purchaseId, intentId };
+    return { purchaseId, intentId, next };
   }
 
   it('takes stock again when it is there', async () => {
     const sale = await t.openSale({ stock: 1 });
-    const { purchaseId } = await payLate(sale, async () => {});
+    const { purchaseId } = await payLate(sale, { isNextInLine: false });
     await becomes(purchaseId, 'CONFIRMED');
     await rowBecomes(purchaseId, 'succeeded');
     expect(await countsOf(sale.saleId)).toMatchObject({ available: 0, held: 0, sold: 1 });
@@ -184,10 +202,7 @@ describe('a payment after its hold ended', () => {
 
   it('is refunded exactly once when the stock is gone, although the event comes three times', async () => {
     const sale = await t.openSale({ stock: 1 });
-    let other = '';
-    const { purchaseId, intentId } = await payLate(sale, async () => {
-      other = await t.buy(sale);
-    });
+    const { purchaseId, intentId, next: other } = await payLate(sale, { isNextInLine: true });
     await becomes(purchaseId, 'REFUNDED');
     expect(await rowBecomes(purchaseId, 'refunded')).toMatchObject({ reason: 'LATE_PAYMENT' });
     await until(async () => (await settledCount(intentId, 'payment_intent.succeeded')) === 1);
@@ -200,7 +215,7 @@ describe('a payment after its hold ended', () => {
       "SELECT event_id FROM payment_events WHERE provider_payment_id = $1 AND type = 'payment_intent.succeeded'",
       [intentId],
     );
-    await t.payments.handlers['payment.settle']({ eventId: rows[0]?.event_id ?? '' }, { id: 'x', attempt: 1 });
+    await t.payments.handlers['payment.settle']({ eventIds: [rows[0]?.event_id ?? ''] }, { id: 'x', attempt: 1 });
     expect(refundsOf(purchaseId)).toMatchObject([{ amount: 49_900, status: 'succeeded' }]);
     expect(await countsOf(sale.saleId)).toMatchObject({ available: 0, held: 1, sold: 0 });
     expect(await t.statusOf(other)).not.toBe('EXPIRED');
@@ -214,12 +229,32 @@ describe('a payment after its hold ended', () => {
     });
   });
 
+  it('is settled although its event never comes', async () => {
+    t.sandbox.behave({ dropWebhooks: true });
+    const [lucky, late] = [await t.openSale({ stock: 1 }), await t.openSale({ stock: 1 })];
+    const first = await t.buyUntilPayable(lucky);
+    const second = await t.buyUntilPayable(late);
+    await t.buy(late);
+    await pay(first.intentId);
+    await pay(second.intentId);
+    t.clock.advance(61_000);
+    await t.expireHolds();
+    await becomes(first.purchaseId, 'CONFIRMED');
+    await rowBecomes(first.purchaseId, 'succeeded');
+    await becomes(second.purchaseId, 'REFUNDED');
+    await rowBecomes(second.purchaseId, 'refunded');
+    expect(refundsOf(second.purchaseId)).toHaveLength(1);
+    const { rowCount } = await t.postgres.query(
+      'SELECT 1 FROM payment_events WHERE provider_payment_id = ANY($1::text[])',
+      [[first.intentId, second.intentId]],
+    );
+    expect(rowCount).toBe(0);
+  });
+
   it('is refunded once when the provider fails after it has done the refund', async () => {
     const sale = await t.openSale({ stock: 1 });
-    const { purchaseId } = await payLate(sale, async () => {
-      await t.buy(sale);
-      t.sandbox.behave({ failNext: { status: 500, times: 1, afterWork: true, path: '/v1/refunds' } });
-    });
+    t.sandbox.behave({ failNext: { status: 500, times: 1, afterWork: true, path: '/v1/refunds' } });
+    const { purchaseId } = await payLate(sale, { isNextInLine: true });
     await rowBecomes(purchaseId, 'refunded');
     expect(refundsOf(purchaseId)).toHaveLength(1);
   });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomId } from '../../core/ids.ts';
 import { createPaymentRoutes } from '../../shop/payments/routes.ts';
 import type { Caller, Route, RouteReply } from '../../shop/route.ts';
-import { openTestPayments, type TestPayments } from '../support/payments.ts';
+import { openTestPayments, type TestPayments, until } from '../support/payments.ts';
 
 let t: TestPayments;
 let routes: Route[];
@@ -39,6 +39,8 @@ const initiate = (userId: string, body: unknown) => call('POST /api/v1/payments/
 const read = (userId: string, paymentId: string, role?: Caller['role']) =>
   call('GET /api/v1/payments/{paymentId}', userId, { params: { paymentId }, ...(role === undefined ? {} : { role }) });
 
+const statusIn = (reply: RouteReply): unknown => (reply.body as { status?: unknown }).status;
+
 describe('POST /payments/initiate', () => {
   it('begins the payment of a sale on demand and answers 202 until it is there', async () => {
     const sale = await t.openSale({ paymentStart: 'on_demand' });
@@ -48,7 +50,7 @@ describe('POST /payments/initiate', () => {
     const orderId = `ord_${purchaseId.slice(4)}`;
     const first = await initiate(buyer, { orderId, amount: 499, currency: 'INR', paymentProvider: 'RAZORPAY' });
     expect(first).toMatchObject({ status: 202, body: { orderId, paymentId: `pay_${purchaseId.slice(4)}` } });
-    await expect.poll(async () => (await initiate(buyer, { purchaseId })).status).toBe(200);
+    await until(async () => (await initiate(buyer, { purchaseId })).status === 200);
     const ready = await initiate(buyer, { orderId });
     const secret = t.sandbox.intents().find((one) => one.metadata['purchase_id'] === purchaseId)?.client_secret;
     expect(ready.body).toEqual({
@@ -95,7 +97,7 @@ describe('GET /payments/{paymentId}', () => {
     await expect(read('u_other', paymentId)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(read(buyer, 'pay_nonsense')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await t.stripe.paymentIntents.confirm(intentId, { payment_method: 'pm_card_visa' });
-    await expect.poll(async () => (await read(buyer, paymentId)).body).toMatchObject({ status: 'succeeded' });
+    await until(async () => statusIn(await read(buyer, paymentId)) === 'succeeded');
     expect((await read(buyer, paymentId)).body).not.toHaveProperty('clientSecret');
   });
 
@@ -114,16 +116,12 @@ describe('GET /payments/{paymentId}', () => {
     await t.drain();
     await expect(initiate('u_other', { orderId })).rejects.toMatchObject({ code: 'PURCHASE_NOT_FOUND' });
     expect(await initiate(buyer, { orderId })).toMatchObject({ status: 202 });
-    await expect.poll(async () => (await initiate(buyer, { orderId })).status).toBe(200);
+    await until(async () => (await initiate(buyer, { orderId })).status === 200);
     const intents = t.sandbox.intents().filter((one) => one.metadata['order_id'] === orderId);
     expect(intents).toMatchObject([{ amount: 199_600 }]);
     await t.stripe.paymentIntents.confirm(intents[0]?.id ?? '', { payment_method: 'pm_card_visa' });
     const ids = reserved.purchases.map((purchase) => purchase.purchaseId);
-    await expect
-      .poll(async () => (await t.stock.look(ids)).map((view) => view?.status))
-      .toEqual(['CONFIRMED', 'CONFIRMED']);
-    await expect
-      .poll(async () => (await read(buyer, `pay_${orderId.slice(4)}`)).body)
-      .toMatchObject({ status: 'succeeded', orderId });
+    await until(async () => (await t.stock.look(ids)).every((view) => view?.status === 'CONFIRMED'));
+    await until(async () => statusIn(await read(buyer, `pay_${orderId.slice(4)}`)) === 'succeeded');
   });
 });

@@ -226,11 +226,43 @@ describe('an event that cannot be right', () => {
       const letters = await t.deadLetters();
       return letters.length === 3 && letters;
     });
-    expect(dead.map((letter) => letter.reason).join(' ')).toContain('49900 INR was due');
+    expect(dead.map((letter) => letter.reason).join(' ')).toContain('49900 INR were due');
     await t.postgres.query(
       "UPDATE payment_events SET received_at = received_at - interval '1 hour' WHERE settled_at IS NULL",
     );
     expect(await t.payments.settlePending()).toBe(0);
+  });
+});
+
+describe('events that share a job', () => {
+  it('are settled one by one: the bad one goes its own way, the others are not repeated', async () => {
+    const sale = await t.openSale();
+    const [a, b] = [await t.buyUntilPayable(sale), await t.buyUntilPayable(sale)];
+    const { createPayments } = await import('../../shop/payments/payments.ts');
+    const deaf = createPayments({ ...t.dependencies, queue: { ...t.dependencies.queue, add: async () => {} } });
+    const ids = [randomId('evt'), randomId('evt'), randomId('evt')];
+    const objects = [
+      intentObject(a.intentId, a.purchaseId),
+      intentObject(a.intentId, a.purchaseId, { amount_received: 7 }),
+      intentObject(b.intentId, b.purchaseId),
+    ];
+    await Promise.all(
+      ids.map((id, i) => {
+        const payload = payloadOf({ id, object: objects[i] ?? {} });
+        const signature = t.stripe.webhooks.generateTestHeaderString({ payload, secret: WEBHOOK_SECRET });
+        return deaf.receive(Buffer.from(payload), signature);
+      }),
+    );
+    await t.payments.handlers['payment.settle']({ eventIds: ids }, job);
+    expect(await Promise.all(ids.map(async (id) => (await eventRow(id))?.['outcome']))).toEqual([
+      'confirmed',
+      expect.stringContaining('dead: '),
+      'confirmed',
+    ]);
+    await until(async () =>
+      (await t.deadLetters()).some(({ payload }) => JSON.stringify(payload).includes(ids[1] ?? '')),
+    );
+    expect(await eventRow(ids[0] ?? '')).toMatchObject({ attempts: 1 });
   });
 });
 
@@ -246,6 +278,7 @@ describe('a paid order that is taken back', () => {
     await t.stock.release([{ purchaseId, reason: 'REFUND' }]);
     expect(await t.payments.refund(purchaseId, 'ORDER_CANCELLED')).toBe(1);
     expect(await t.payments.refund(purchaseId, 'ORDER_CANCELLED')).toBe(1);
+    await t.payments.handlers['payment.refund']({ keys: [purchaseId, 'pur_03unknown00'] }, job);
     await t.payments.handlers['payment.cancel']({ purchaseIds: [purchaseId] }, job);
     const refunds = t.sandbox.refunds().filter((refund) => refund.payment_intent === intentId);
     expect(refunds).toMatchObject([{ amount: 49_900 }]);
