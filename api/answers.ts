@@ -1,8 +1,7 @@
 // Shapes answers: the headers that every one carries (CORS, request id, no sniffing) and the two kinds of body.
-import type { CodedError } from '../core/errors.ts';
 import type { RouteReply } from '../shop/route.ts';
 import type { Answer } from './arrival.ts';
-import { PROBLEM_TYPE, toProblem } from './problem.ts';
+import { type Cause, PROBLEM_TYPE, toProblem } from './problem.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
@@ -31,8 +30,8 @@ export function answerReply(reply: RouteReply, requestId: string): Answer {
   return { status: reply.status, headers, body: JSON.stringify(reply.body) };
 }
 
-export function answerFault(error: CodedError, path: string, requestId: string, nowMs: number): Answer {
-  const problem = toProblem(error, path, requestId, nowMs);
+export function answerProblem(cause: Cause, path: string, requestId: string, nowMs: number): Answer {
+  const problem = toProblem(cause, path, requestId, nowMs);
   const headers = baseHeaders(requestId);
   headers.push(['content-type', PROBLEM_TYPE]);
   if (problem.retryAfterSeconds !== undefined) headers.push(['retry-after', String(problem.retryAfterSeconds)]);

@@ -6,7 +6,7 @@ import { randomId } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import type { Caller, RequestContext, Route } from '../shop/route.ts';
 import { countAnswer, observeDuration } from './door-metrics.ts';
-import { answerFault, answerPreflight, answerReply } from './answers.ts';
+import { answerProblem, answerPreflight, answerReply } from './answers.ts';
 import type { Admitted, Answer, Arrival, Begun } from './arrival.ts';
 import { bearerToken, isAllowed } from './auth.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
@@ -22,6 +22,8 @@ export interface Dispatcher {
   finish(request: Admitted, body: Buffer): Promise<Answer>;
   /** For what only the server sees: a body too large or too slow, a handler that is overdue. */
   refuse(request: Admitted, code: 'BODY_TOO_LARGE' | 'REQUEST_TIMEOUT' | 'OUTCOME_UNKNOWN', detail: string): Answer;
+  /** From now on every new request is sent elsewhere (SHUTTING_DOWN). */
+  stop(): void;
 }
 
 export interface DispatcherDependencies {
@@ -58,6 +60,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
   // A request id costs no randomness each: this process's own prefix, and a count.
   const idPrefix = randomId('req_');
   let requests = 0;
+  let isStopping = false;
 
   function nextRequestId(arrival: Arrival): string {
     requests += 1;
@@ -66,9 +69,10 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
 
   function answerError(error: unknown, path: string, requestId: string, routeName: string): Answer {
     const coded = toFault(error);
-    if (coded.code === 'INTERNAL') log.error({ requestId, route: routeName, err: coded.cause ?? coded }, 'request failed');
+    if (coded.code === 'INTERNAL')
+      log.error({ requestId, route: routeName, err: coded.cause ?? coded }, 'request failed');
     countAnswer(routeName, coded.status);
-    return answerFault(coded, path, requestId, clock.now());
+    return answerProblem(coded, path, requestId, clock.now());
   }
 
   function admit(arrival: Arrival, route: Route, params: Record<string, string>, requestId: string): Admitted {
@@ -113,12 +117,14 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     const { route, context } = request;
     const reply = await route.handle({
       ...context,
+      deadlineAt: clock.now() + REQUEST_DEADLINE_MS,
       rawBody: route.bodyKind === 'raw' ? bytes : NO_BODY,
       params: readParams(route, request.params),
       query: route.query === undefined ? undefined : validate(route.query, parseQuery(request.query), 'query'),
       body: readBody(route, bytes),
     });
     countAnswer(route.path, reply.status);
+    if (reply.refusal !== undefined) return answerProblem(reply.refusal, context.path, context.requestId, clock.now());
     return answerReply(reply, context.requestId);
   }
 
@@ -127,6 +133,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
       const requestId = nextRequestId(arrival);
       const match = table.find(arrival.method, arrival.path);
       try {
+        if (isStopping) throw fault('SHUTTING_DOWN');
         if (match.kind === 'unknown') throw fault('NOT_FOUND', 'there is nothing at this address');
         if (match.kind === 'route') return admit(arrival, match.route, match.params, requestId);
         if (arrival.method === 'OPTIONS') {
@@ -153,7 +160,16 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
 
     refuse(request, code, detail) {
       const options = code === 'OUTCOME_UNKNOWN' ? { retryAfterSeconds: 1 } : {};
-      return answerError(fault(code, detail, options), request.context.path, request.context.requestId, request.route.path);
+      return answerError(
+        fault(code, detail, options),
+        request.context.path,
+        request.context.requestId,
+        request.route.path,
+      );
+    },
+
+    stop() {
+      isStopping = true;
     },
   };
 }

@@ -1,5 +1,5 @@
 // Whom the door lets in, and how often: identity from the token, a bucket for each buyer, a bucket for each address
-// that fails to authenticate. The same for HTTP and for sockets.
+// that sends forged tokens. The same for HTTP and for sockets.
 import type { Clock } from '../core/clock.ts';
 import { fault } from '../core/errors.ts';
 import type { Access, Caller } from '../shop/route.ts';
@@ -14,7 +14,7 @@ import {
 import { createRateLimit } from './rate-limit.ts';
 
 export interface Gatekeeper {
-  /** Throws 401 (or 429, for an address that fails too often) when the route needs a caller and there is none. */
+  /** Throws 401 (or 429, for an address that forges too often) when the route needs a caller and there is none. */
   identify(token: string | undefined, access: Access, address: string): Caller | undefined;
   /** The same for a socket, which also needs to know when the token ends. */
   authenticate(token: string | undefined, address: string): Extract<Authentication, { kind: 'caller' }>;
@@ -36,16 +36,19 @@ export function createGatekeeper(authenticator: Authenticator, clock: Clock): Ga
     clock,
   });
 
-  function failed(address: string, code: 'UNAUTHENTICATED' | 'TOKEN_EXPIRED', detail: string): never {
+  /** Forgeries only: a missing or an expired token is an honest client's, and many of those may share an address. */
+  function forged(address: string, detail: string): never {
     const waitSeconds = failures.take(address);
-    if (waitSeconds === 0) throw fault(code, detail);
+    if (waitSeconds === 0) throw fault('UNAUTHENTICATED', detail);
     throw fault('RATE_LIMITED', 'too many failed authentications', { retryAfterSeconds: waitSeconds });
   }
 
   function authenticate(token: string | undefined, address: string): Extract<Authentication, { kind: 'caller' }> {
-    if (token === undefined) return failed(address, 'UNAUTHENTICATED', 'a bearer token is required');
+    if (token === undefined) throw fault('UNAUTHENTICATED', 'a bearer token is required');
     const result = authenticator.verify(token);
-    return result.kind === 'caller' ? result : failed(address, result.code, result.detail);
+    if (result.kind === 'caller') return result;
+    if (result.code === 'TOKEN_EXPIRED') throw fault('TOKEN_EXPIRED', result.detail);
+    return forged(address, result.detail);
   }
 
   return {

@@ -29,7 +29,8 @@ const NUL_ESCAPE = '\\u0000';
 
 export function parseJson(bytes: Buffer): unknown {
   const text = bytes.toString('utf8');
-  if (text.includes(NUL_ESCAPE) || text.includes('\0')) throw fault('INVALID_JSON', 'the body contains a NUL character');
+  if (text.includes(NUL_ESCAPE) || text.includes('\0'))
+    throw fault('INVALID_JSON', 'the body contains a NUL character');
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -1,8 +1,9 @@
 // Turns what was thrown into the one shape of an error: RFC 9457 members, those of the seed, and ours (`code`, `requestId`).
 // Decides nothing about what is logged or measured; dispatch and sockets do.
 import { STATUS_CODES } from 'node:http';
-import { CodedError, ERRORS, fault } from '../core/errors.ts';
+import { CodedError, ERRORS, fault, type FieldError } from '../core/errors.ts';
 import { isInfrastructureError } from '../core/postgres/postgres.ts';
+import type { Refusal } from '../shop/route.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 /** For a 429 or 503 that names no time itself. */
@@ -31,30 +32,33 @@ function isDataException(error: unknown): boolean {
   return typeof error.code === 'string' && POSTGRES_DATA_EXCEPTION.test(error.code);
 }
 
-/** Whether an answer of this status says when to come back. */
-function retryAfter(error: CodedError): number | undefined {
-  if (error.retryAfterSeconds !== undefined) return Math.max(1, Math.ceil(error.retryAfterSeconds));
-  return error.status === 429 || error.status === 503 ? DEFAULT_RETRY_AFTER_SECONDS : undefined;
+/** A fault that was thrown, or a refusal that was returned. */
+export type Cause = Refusal & { fields?: readonly FieldError[] | undefined };
+
+/** Every 429 and 503 says when to come back. */
+function retryAfter({ retryAfterSeconds }: Cause, status: number): number | undefined {
+  if (retryAfterSeconds !== undefined) return Math.max(1, Math.ceil(retryAfterSeconds));
+  return status === 429 || status === 503 ? DEFAULT_RETRY_AFTER_SECONDS : undefined;
 }
 
-export function toProblem(error: CodedError, path: string, requestId: string, nowMs: number): Problem {
-  const title = ERRORS[error.code].title;
-  const detail = error.detail === '' ? title : error.detail;
-  const retryAfterSeconds = retryAfter(error);
+export function toProblem(cause: Cause, path: string, requestId: string, nowMs: number): Problem {
+  const { status, title } = ERRORS[cause.code];
+  const detail = cause.detail || title;
+  const retryAfterSeconds = retryAfter(cause, status);
   const body: Record<string, unknown> = {
-    type: `urn:doorbuster:error:${error.code}`,
+    type: `urn:doorbuster:error:${cause.code}`,
     title,
-    status: error.status,
+    status,
     detail,
     instance: path,
     timestamp: new Date(nowMs).toISOString(),
-    error: STATUS_CODES[error.status] ?? title,
+    error: STATUS_CODES[status] ?? title,
     message: detail,
     path,
-    code: error.code,
+    code: cause.code,
     requestId,
   };
-  if (error.fields !== undefined) body['fields'] = error.fields;
+  if (cause.fields !== undefined) body['fields'] = cause.fields;
   if (retryAfterSeconds !== undefined) body['retryAfterSeconds'] = retryAfterSeconds;
-  return { status: error.status, retryAfterSeconds, body: { ...body, ...error.members } };
+  return { status, retryAfterSeconds, body: cause.members === undefined ? body : Object.assign(body, cause.members) };
 }

@@ -8,18 +8,28 @@ export interface RateLimit {
   readonly size: number;
 }
 
-interface Bucket {
+export interface Bucket {
   tokens: number;
   filledAt: number;
 }
 
-export function createRateLimit(options: {
+export interface BucketRate {
   ratePerSecond: number;
   burst: number;
-  maxBuckets: number;
-  clock: Clock;
-}): RateLimit {
-  const { ratePerSecond, burst, maxBuckets, clock } = options;
+}
+
+/** Takes one token of one bucket; answers 0, or the seconds until there is one again. */
+export function takeToken(bucket: Bucket, { ratePerSecond, burst }: BucketRate, now: number): number {
+  const elapsedMs = Math.max(0, now - bucket.filledAt);
+  bucket.tokens = Math.min(burst, bucket.tokens + (elapsedMs * ratePerSecond) / 1000);
+  bucket.filledAt = now;
+  if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / ratePerSecond));
+  bucket.tokens -= 1;
+  return 0;
+}
+
+export function createRateLimit(options: BucketRate & { maxBuckets: number; clock: Clock }): RateLimit {
+  const { burst, maxBuckets, clock } = options;
   // Two generations: when the young one is half of what is allowed, the old one is dropped whole. Eviction costs nothing.
   let young = new Map<string, Bucket>();
   let old = new Map<string, Bucket>();
@@ -40,13 +50,7 @@ export function createRateLimit(options: {
   return {
     take(key) {
       const now = clock.now();
-      const bucket = bucketOf(key, now);
-      const elapsedMs = Math.max(0, now - bucket.filledAt);
-      bucket.tokens = Math.min(burst, bucket.tokens + (elapsedMs * ratePerSecond) / 1000);
-      bucket.filledAt = now;
-      if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / ratePerSecond));
-      bucket.tokens -= 1;
-      return 0;
+      return takeToken(bucketOf(key, now), options, now);
     },
     get size() {
       return young.size + old.size;

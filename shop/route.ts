@@ -4,7 +4,7 @@
  * A handler returns a RouteReply for every expected outcome and throws a CodedError (core/errors.ts) for a fault.
  */
 import type { ZodType, ZodUndefined, z } from 'zod';
-import type { ErrorCode } from '../core/errors.ts';
+import { type ErrorCode, ERRORS } from '../core/errors.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -43,14 +43,30 @@ export interface RouteRequest<A extends Access, Params, Query, Body> extends Req
   body: Body;
 }
 
+/** An expected "no", as a value: to throw it would cost more than the rest of the answer. A crowd gets mostly these. */
+export interface Refusal {
+  code: ErrorCode;
+  /** The title of the code when absent. */
+  detail?: string | undefined;
+  retryAfterSeconds?: number | undefined;
+  /** Members of the answer beside the usual ones. */
+  members?: Readonly<Record<string, unknown>> | undefined;
+}
+
 export interface RouteReply {
   status: number;
+  /** Sent as a problem, like a fault; see `refuse`. */
+  refusal?: Refusal;
   /** Sent as JSON. */
   body?: unknown;
   /** Sent as it is, with `contentType` (text/plain when absent); never together with `body`. */
   text?: string;
   contentType?: string;
   headers?: Record<string, string>;
+}
+
+export function refuse(refusal: Refusal): RouteReply {
+  return { status: ERRORS[refusal.code].status, refusal };
 }
 
 export interface ReplyDescription {
@@ -124,7 +140,7 @@ export function defineRoute<
     headers: definition.headers ?? [],
     replies: definition.replies,
     errors: definition.errors ?? [],
-    // The one cast of the table: dispatch parses with these very schemas and checks `access` before it calls.
-    handle: definition.handle as Route['handle'],
+    // Wider on paper than in truth: dispatch parses with these very schemas and checks `access` before it calls.
+    handle: definition.handle,
   };
 }

@@ -53,7 +53,9 @@ export async function findPurchase(db: Queryable, purchaseId: string): Promise<P
 
 /** Those that exist, in no particular order. */
 export async function findPurchases(db: Queryable, purchaseIds: readonly string[]): Promise<Purchase[]> {
-  const { rows } = await db.query<PurchaseSql>('SELECT * FROM purchases WHERE purchase_id = ANY($1::text[])', [purchaseIds]);
+  const { rows } = await db.query<PurchaseSql>('SELECT * FROM purchases WHERE purchase_id = ANY($1::text[])', [
+    purchaseIds,
+  ]);
   return rows.map(toPurchase);
 }
 
@@ -62,19 +64,6 @@ export async function findOrderHolds(db: Queryable, orderRef: string): Promise<P
   const { rows } = await db.query<PurchaseSql>(
     `SELECT * FROM purchases WHERE order_ref = $1 AND order_ref <> '' ORDER BY sku, purchase_id`,
     [orderRef],
-  );
-  return rows.map(toPurchase);
-}
-
-/** A SKU's purchases in the order of their tickets, from `fromTicket` on: what a rebuild reads, page by page. */
-export async function listPurchases(
-  db: Queryable,
-  page: { saleId: string; sku: string; after?: { ticket: number; purchaseId: string } | undefined; limit: number },
-): Promise<Purchase[]> {
-  const { rows } = await db.query<PurchaseSql>(
-    `SELECT * FROM purchases WHERE sale_id = $1 AND sku = $2 AND (ticket, purchase_id) > ($3, $4)
-      ORDER BY ticket, purchase_id LIMIT $5`,
-    [page.saleId, page.sku, page.after?.ticket ?? -1, page.after?.purchaseId ?? '', page.limit],
   );
   return rows.map(toPurchase);
 }
@@ -92,7 +81,9 @@ export interface LedgerCounts {
 
 /** The counts of every SKU of some sales, summed from the ledger: exact up to the outbox's lag, for ever. */
 export async function sumLedger(db: Queryable, saleIds: readonly string[]): Promise<LedgerCounts[]> {
-  const { rows } = await db.query<{ sale_id: string; sku: string } & Record<'loaded' | 'available' | 'held' | 'sold' | 'waiting', number>>(
+  const { rows } = await db.query<
+    { sale_id: string; sku: string } & Record<'loaded' | 'available' | 'held' | 'sold' | 'waiting', number>
+  >(
     `SELECT i.sale_id, i.sku, l.loaded, l.available, l.held, l.sold, w.waiting
        FROM sale_items i
        CROSS JOIN LATERAL (

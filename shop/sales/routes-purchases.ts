@@ -1,6 +1,5 @@
 // The endpoints of purchases: buy, look, give back. A refusal is an answer with a code, 409 for most.
-import { fault } from '../../core/errors.ts';
-import { defineRoute, type Route, type RouteReply } from '../route.ts';
+import { defineRoute, refuse, type Route, type RouteReply } from '../route.ts';
 import type { Bought, Purchases } from './purchases.ts';
 import { saleParams } from './wire.ts';
 import { buySchema, purchaseParams, purchaseReplySchema } from './wire-purchase.ts';
@@ -16,7 +15,7 @@ function statusOf(bought: Extract<Bought, { kind: 'purchase' }>): number {
 function answer(bought: Bought, saleId: string, sku: string): RouteReply {
   if (bought.kind === 'refused') {
     const { code, purchaseId, retryAfterSeconds } = bought;
-    throw fault(code, undefined, { retryAfterSeconds, members: { saleId, sku, ...(purchaseId && { purchaseId }) } });
+    return refuse({ code, retryAfterSeconds, members: { saleId, sku, ...(purchaseId && { purchaseId }) } });
   }
   const headers = { location: `/api/v1/purchases/${bought.purchase.purchaseId}` };
   return { status: statusOf(bought), body: bought.purchase, headers };

@@ -15,8 +15,9 @@ import { findSale, listSales, markInstalled, notInstalled, type SaleRow } from '
 import { type CreateSale, isSaleId } from './wire.ts';
 
 export { isHolding, isLiving } from './purchase-states.ts';
-export { orderIdOf } from './wire-purchase.ts';
-export type { PaymentLookup, PaymentWanted } from './purchases.ts';
+export type { Purchases } from './purchases.ts';
+export { toLine } from './wire.ts';
+export { orderIdOf, type PurchaseReply, toPurchaseReply } from './wire-purchase.ts';
 
 export type SkuCounts = Pick<SkuCounters, 'loaded' | 'available' | 'held' | 'sold' | 'waiting'>;
 
@@ -28,7 +29,10 @@ export interface LiveSale {
 }
 
 export interface Sales {
-  create(input: CreateSale, by: { userId: string; key: string | undefined }): Promise<{ sale: LiveSale; isNew: boolean }>;
+  create(
+    input: CreateSale,
+    by: { userId: string; key: string | undefined },
+  ): Promise<{ sale: LiveSale; isNew: boolean }>;
   list(page: { after?: string | undefined; limit: number; status?: SaleStatus | undefined }): Promise<LiveSale[]>;
   get(saleId: string): Promise<LiveSale>;
   move(saleId: string, verb: 'open' | 'pause' | 'close'): Promise<LiveSale>;
@@ -113,7 +117,13 @@ export function createSales(dependencies: SalesDependencies): Sales {
     if (rows.length === 0) return [];
     const snapshots = await stock.snapshot(rows.map((row) => row.saleId));
     const forgotten = rows.filter((row, i) => snapshots[i] === undefined && row.isInstalled);
-    const ledger = forgotten.length === 0 ? [] : await sumLedger(postgres, forgotten.map((row) => row.saleId));
+    const ledger =
+      forgotten.length === 0
+        ? []
+        : await sumLedger(
+            postgres,
+            forgotten.map((row) => row.saleId),
+          );
     return rows.map((row, i) => {
       const snapshot = snapshots[i];
       if (snapshot !== undefined) return liveFromRedis(row, snapshot);

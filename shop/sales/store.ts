@@ -135,7 +135,9 @@ export async function salesOfSkus(db: Queryable, skus: readonly string[]): Promi
 
 /** Says that Redis knows the sale. */
 export async function markInstalled(db: Queryable, saleId: string): Promise<void> {
-  await db.query('UPDATE sales SET installed = true, updated_at = now() WHERE sale_id = $1 AND NOT installed', [saleId]);
+  await db.query('UPDATE sales SET installed = true, updated_at = now() WHERE sale_id = $1 AND NOT installed', [
+    saleId,
+  ]);
 }
 
 /** Sales that were written but never reached Redis (the process died in between), oldest first. */

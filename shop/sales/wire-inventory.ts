@@ -13,7 +13,9 @@ const MAX_LINE_QUANTITY = 10_000;
 const MAX_ADJUSTMENT = 10_000_000;
 const count = z.int().min(0);
 
-const orderIdSchema = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, dashes or underscores');
+const orderIdSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, dashes or underscores');
 
 /** Not narrowed to a SKU's pattern: what cannot be a SKU is unknown, a 404. */
 export const inventoryParams = z.object({ sku: z.string().max(256) });
@@ -114,6 +116,12 @@ export function toOrderHoldReply(orderId: string, purchases: readonly Purchase[]
   return {
     orderId,
     ...(ends.length > 0 ? { expiresAt: new Date(Math.min(...ends)).toISOString() } : {}),
-    items: purchases.map(({ sku, saleId, quantity, purchaseId, status }) => ({ sku, saleId, quantity, purchaseId, status })),
+    items: purchases.map(({ sku, saleId, quantity, purchaseId, status }) => ({
+      sku,
+      saleId,
+      quantity,
+      purchaseId,
+      status,
+    })),
   };
 }

@@ -3,20 +3,17 @@
  * A member is absent until it is known; instants are ISO 8601, prices decimals.
  */
 import { z } from 'zod';
+import { PER_BUYER_LIMIT_MAX } from '../../core/constants.ts';
 import { partitionOf } from '../../core/ids.ts';
 import { toDecimal } from '../../core/money.ts';
 import type { Purchase } from '../../actors/records.ts';
 import { instantSchema, skuSchema } from './wire.ts';
 
-const MAX_QUANTITY = 100;
-
 export function isPurchaseId(text: string): boolean {
   return text.startsWith('pur_') && partitionOf(text) !== undefined;
 }
 
-export const buySchema = z.object({ sku: skuSchema, quantity: z.int().min(1).max(MAX_QUANTITY).default(1) });
-
-export type BuyRequest = z.output<typeof buySchema>;
+export const buySchema = z.object({ sku: skuSchema, quantity: z.int().min(1).max(PER_BUYER_LIMIT_MAX).default(1) });
 
 export const purchaseParams = z.object({ purchaseId: z.string().max(128) });
 

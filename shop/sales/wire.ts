@@ -3,6 +3,7 @@
  * Prices are decimals here and integer minor units everywhere behind; identifiers that reach Redis keys are narrowed here.
  */
 import { z } from 'zod';
+import { PER_BUYER_LIMIT_MAX } from '../../core/constants.ts';
 import { partitionOf } from '../../core/ids.ts';
 import { toDecimal, toMinor } from '../../core/money.ts';
 import type { SkuCounters } from '../../actors/records.ts';
@@ -13,7 +14,7 @@ const PRINTABLE = /^[^\p{Cc}\p{Cs}]*$/u;
 
 export const SKU_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 const MAX_STOCK = 10_000_000;
-const MAX_ITEMS = 100;
+export const MAX_ITEMS = 100;
 const MAX_HOLD_SECONDS = 86_400;
 /** Far beyond any price, and safely inside a double's integers in minor units, times the largest quantity. */
 const MAX_PRICE = 1_000_000_000;
@@ -43,7 +44,7 @@ const createSaleShape = z.object({
   opensAt: instantSchema.nullable().default(null),
   closesAt: instantSchema.nullable().default(null),
   holdSeconds: z.int().min(1).max(MAX_HOLD_SECONDS).default(600),
-  perBuyerLimit: z.int().min(1).max(100).default(1),
+  perBuyerLimit: z.int().min(1).max(PER_BUYER_LIMIT_MAX).default(1),
   lineLimit: z.int().min(0).max(MAX_STOCK).nullable().default(null),
   admissionPerSecond: z.number().positive().max(1_000_000).nullable().default(null),
   paymentStart: z.enum(['eager', 'on_demand']).default('eager'),
@@ -137,7 +138,17 @@ export function toSaleReply({ row, status, counts }: LiveSale): SaleReply {
     items: row.items.map((item) => {
       const { loaded, available, held, sold, waiting } = counts.get(item.sku) ?? NO_COUNTS;
       const price = toDecimal(item.unitPrice, item.currency);
-      return { sku: item.sku, stock: item.stock, price, currency: item.currency, loaded, available, held, sold, waiting };
+      return {
+        sku: item.sku,
+        stock: item.stock,
+        price,
+        currency: item.currency,
+        loaded,
+        available,
+        held,
+        sold,
+        waiting,
+      };
     }),
   };
 }

@@ -14,11 +14,14 @@ import { openTestDatabase, openTestRedis, type TestDatabase, type TestRedis } fr
 export const JWT_SECRET = 'a-secret-for-tests-of-forty-characters!!';
 export const quietLog = createLog({ logLevel: 'silent' }, 'test');
 
+// Tests read members of many shapes out of what came over the wire; what is not there fails the expectation.
+// oxlint-disable-next-line typescript/no-explicit-any
+export type Json = any;
+
 export interface TestAnswer {
   status: number;
   headers: Headers;
-  // Tests read members of many shapes; what is not there is undefined and fails the expectation.
-  body: any;
+  body: Json;
 }
 
 export interface CallOptions {
@@ -103,11 +106,11 @@ async function call(url: string, method: string, options: CallOptions = {}): Pro
 }
 
 export interface TestSocket {
-  readonly messages: any[];
+  readonly messages: Json[];
   send(message: Record<string, unknown>): void;
   sendRaw(data: string | Uint8Array): void;
   /** The first message, past or future, that fits; each is handed out once. */
-  next(fits: (message: any) => boolean): Promise<any>;
+  next(fits: (message: Json) => boolean): Promise<Json>;
   readonly closed: Promise<{ code: number; reason: string }>;
   close(): void;
 }
@@ -118,10 +121,10 @@ async function openSocket(
 ): Promise<TestSocket> {
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const socket = new WebSocket(`${url.replace('http', 'ws')}/ws${query}`, { headers });
-  const messages: any[] = [];
-  let waiting: { fits: (message: any) => boolean; resolve: (message: any) => void }[] = [];
+  const messages: Json[] = [];
+  let waiting: { fits: (message: Json) => boolean; resolve: (message: Json) => void }[] = [];
   socket.on('message', (data: Buffer, isBinaryFrame: boolean) => {
-    const message: any = isBinaryFrame ? unpack(data) : JSON.parse(data.toString());
+    const message: Json = isBinaryFrame ? unpack(data) : JSON.parse(data.toString());
     const first = waiting.find(({ fits }) => fits(message));
     if (first === undefined) {
       messages.push(message);

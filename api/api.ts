@@ -1,0 +1,86 @@
+// The API process as a value: connections, shop, door, all wired, with a start and an orderly end. main.ts runs one per
+// process; tests run several in one. Redis and Postgres may be away at any time, the start included.
+import { createHoldSweeper } from '../actors/hold-sweeper.ts';
+import { createCounter } from '../actors/sku-actor.ts';
+import { createStockFeed } from '../actors/stock-feed.ts';
+import { createStockStore } from '../actors/stock-store.ts';
+import { systemClock } from '../core/clock.ts';
+import type { RuntimeConfig } from '../core/config.ts';
+import type { Log } from '../core/log.ts';
+import { migrate } from '../core/postgres/migrate.ts';
+import { openPostgres } from '../core/postgres/postgres.ts';
+import { connectRedis } from '../core/redis/redis.ts';
+import { openJobQueues } from '../shop/job-queues.ts';
+import { createEpochFollower } from '../shop/orders/orders.ts';
+import type { Route } from '../shop/route.ts';
+import { createShop, type Shop } from '../shop/shop.ts';
+import { keepAttached } from './attach.ts';
+import { createAuthenticator } from './auth.ts';
+import { createDispatcher } from './dispatch.ts';
+import { createGatekeeper } from './gatekeeper.ts';
+import { createReadiness } from './readiness.ts';
+import { createRoutes } from './routes.ts';
+import { startServer } from './server.ts';
+import { createUpgrader } from './socket-upgrade.ts';
+import { createSockets } from './sockets.ts';
+
+const MIGRATIONS = new URL('../db/migrations/', import.meta.url);
+const LIVE_PAGE = new URL('../web/live.html', import.meta.url);
+/** Reads and sale definitions only: orders are written by the workers. */
+const POSTGRES_CONNECTIONS_MAX = 10;
+
+export interface Api {
+  readonly port: number;
+  readonly routes: readonly Route[];
+  readonly shop: Shop;
+  /** Resolves once purchases can be taken. */
+  readonly attached: Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function startApi(config: RuntimeConfig, log: Log): Promise<Api> {
+  const clock = systemClock;
+  const postgres = openPostgres(config.databaseUrl, { max: POSTGRES_CONNECTIONS_MAX, name: 'doorbuster-api', log });
+  const redis = connectRedis(config.redisUrl, 'scripts', log);
+  const queue = openJobQueues(config.redisUrl, log);
+  const feed = createStockFeed({ redisUrl: config.redisUrl, log });
+  const stock = createStockStore({ redis });
+  const counter = createCounter({ stock, clock, feed });
+  const sweeper = createHoldSweeper({ stock, clock, log });
+  const shop = createShop({ config, postgres, stock, counter, feed, queue, clock, log });
+
+  const attachment = keepAttached({
+    prepare: () => migrate(postgres, MIGRATIONS),
+    follow: createEpochFollower({ postgres, stock }),
+    log,
+  });
+  const gatekeeper = createGatekeeper(createAuthenticator(config.jwtSecret, clock), clock);
+  const isProduction = config.environment === 'production';
+  const routes = createRoutes({
+    shop,
+    checkReadiness: createReadiness({ postgres, stock, isFenced: () => attachment.isFenced }),
+    guests: { jwtSecret: config.jwtSecret, isProduction, clock },
+    page: { file: LIVE_PAGE, sandboxUrl: isProduction ? undefined : config.stripe.apiBase, isProduction },
+  });
+  const sockets = createSockets({ gatekeeper, purchases: shop.purchases, stock, feed, clock, log });
+  const dispatcher = createDispatcher({ routes, gatekeeper, clock, log });
+  const upgrader = createUpgrader({ gatekeeper, clock });
+  const server = await startServer({ port: config.port, dispatcher, sockets, upgrader, clock });
+
+  sweeper.start();
+
+  return {
+    port: server.port,
+    routes,
+    shop,
+    attached: attachment.attached,
+    async close() {
+      upgrader.stop();
+      await server.close();
+      await counter.drain();
+      await Promise.all([sweeper.stop(), attachment.stop()]);
+      await Promise.all([feed.close(), queue.close(), postgres.close()]);
+      redis.disconnect();
+    },
+  };
+}

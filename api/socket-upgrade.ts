@@ -1,0 +1,41 @@
+// Decides whether a request becomes a socket, and whose. A token may come in the query (browsers cannot set headers), in
+// `Authorization`, or later as the first message; a wrong one is refused here, before there is a socket.
+import type { Clock } from '../core/clock.ts';
+import { fault } from '../core/errors.ts';
+import { randomId } from '../core/ids.ts';
+import { answerProblem } from './answers.ts';
+import type { Answer, Arrival } from './arrival.ts';
+import { bearerToken } from './auth.ts';
+import { countAnswer } from './door-metrics.ts';
+import type { Gatekeeper } from './gatekeeper.ts';
+import { parseQuery } from './input.ts';
+import { toFault } from './problem.ts';
+import type { Identity } from './socket-session.ts';
+
+export type Upgrade = { kind: 'upgraded'; identity: Identity | undefined } | { kind: 'answered'; answer: Answer };
+
+export interface Upgrader {
+  begin(arrival: Arrival): Upgrade;
+  stop(): void;
+}
+
+export function createUpgrader({ gatekeeper, clock }: { gatekeeper: Gatekeeper; clock: Clock }): Upgrader {
+  let isStopping = false;
+  return {
+    begin(arrival) {
+      try {
+        if (isStopping) throw fault('SHUTTING_DOWN');
+        const token = parseQuery(arrival.query)['access_token'] ?? bearerToken(arrival.header('authorization'));
+        if (token === undefined) return { kind: 'upgraded', identity: undefined };
+        return { kind: 'upgraded', identity: gatekeeper.authenticate(token, arrival.address) };
+      } catch (error) {
+        const coded = toFault(error);
+        countAnswer('/ws', coded.status);
+        return { kind: 'answered', answer: answerProblem(coded, arrival.path, randomId('req'), clock.now()) };
+      }
+    },
+    stop() {
+      isStopping = true;
+    },
+  };
+}
