@@ -43,7 +43,7 @@ export interface Account {
   markDelivered(eventId: string): void;
   undelivered(): Iterable<SandboxEvent>;
   intentsWith(key: string, value: string): Intent[];
-  restore(lines: Iterable<JournalLine>): void;
+  restore(line: JournalLine): void;
   journalLines(): Iterable<JournalLine>;
   attach(journal: Journal, onEvent: (event: SandboxEvent) => void): void;
 }
@@ -142,8 +142,8 @@ export function createAccount(clock: Clock, noteDropped: () => void): Account {
       }
       return found;
     },
-    restore(lines) {
-      for (const { kind, value } of lines) restorers[kind]?.(value as never);
+    restore({ kind, value }) {
+      restorers[kind]?.(value as never);
     },
     *journalLines() {
       for (const value of intents.values()) yield { kind: 'intent', value };

@@ -1,7 +1,7 @@
 // The sandbox's memory on disk: one JSON line a change, appended; read back at the start. An answer waits until the line
 // that it tells of has been written (many lines share one write), so a killed sandbox still knows every intent that it
 // has given out. Without a directory it writes nothing.
-import { open, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 export interface Journal {
@@ -17,31 +17,33 @@ export interface JournalLine {
 }
 
 /** Lines of a former run, in order. A torn last line (the machine stopped while writing) is left out. */
-export async function readJournal(directory: string): Promise<JournalLine[]> {
-  const text = await readFile(journalPath(directory), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '';
+export async function* readJournal(directory: string): AsyncGenerator<JournalLine> {
+  const file = await open(journalPath(directory)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  const lines: JournalLine[] = [];
-  for (const line of text.split('\n')) {
-    if (line === '') continue;
-    try {
-      const parsed: unknown = JSON.parse(line);
-      if (Array.isArray(parsed) && typeof parsed[0] === 'string') lines.push({ kind: parsed[0], value: parsed[1] });
-    } catch {
-      // Torn by a crash: its request was never answered.
-    }
+  if (file === undefined) return;
+  for await (const line of file.readLines()) {
+    const parsed = parseLine(line);
+    if (parsed !== undefined) yield parsed;
   }
-  return lines;
+}
+
+function parseLine(line: string): JournalLine | undefined {
+  try {
+    const parsed: unknown = JSON.parse(line);
+    if (Array.isArray(parsed) && typeof parsed[0] === 'string') return { kind: parsed[0], value: parsed[1] };
+  } catch {
+    // Torn by a crash: its request was never answered.
+  }
+  return undefined;
 }
 
 /** Writes the state that still counts as the new journal, in place of one that holds every step since the first day. */
 export async function openJournal(directory: string, state: Iterable<JournalLine>): Promise<Journal> {
   await mkdir(directory, { recursive: true });
   const fresh = `${journalPath(directory)}.new`;
-  let text = '';
-  for (const line of state) text += `${JSON.stringify([line.kind, line.value])}\n`;
-  await writeFile(fresh, text);
+  await writeFile(fresh, linesOf(state));
   await rename(fresh, journalPath(directory));
   const file = await open(journalPath(directory), 'a');
 
@@ -85,4 +87,8 @@ export const noJournal: Journal = { append: () => {}, flushed: async () => {}, c
 
 function journalPath(directory: string): string {
   return path.join(directory, 'sandbox.jsonl');
+}
+
+function* linesOf(state: Iterable<JournalLine>): Generator<string> {
+  for (const line of state) yield `${JSON.stringify([line.kind, line.value])}\n`;
 }

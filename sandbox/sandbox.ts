@@ -45,7 +45,7 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
     droppedIntents += 1;
   });
   const behavior = createBehavior();
-  if (options.dataDir !== undefined) account.restore(await readJournal(options.dataDir));
+  if (options.dataDir !== undefined) for await (const line of readJournal(options.dataDir)) account.restore(line);
   const journal =
     options.dataDir === undefined ? noJournal : await openJournal(options.dataDir, account.journalLines());
   const { secretKey, webhookSecret: secret, webhookUrl: url } = options;

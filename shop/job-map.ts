@@ -8,8 +8,10 @@ export interface JobMap {
   'payment.start': { purchaseIds: string[] };
   /** Purchases whose hold ended unpaid: cancel the intent where there is one. */
   'payment.cancel': { purchaseIds: string[] };
-  /** A stored provider event. */
-  'payment.settle': { eventId: string };
+  /** Stored provider events. */
+  'payment.settle': { eventIds: string[] };
+  /** Paid purchases that were given back, by purchase id, or by order id for a cart's: return the money. */
+  'payment.refund': { keys: string[] };
   /** The second mechanism behind the sweep: end the due holds of a partition. */
   'hold.expire': { partition: number };
 }

@@ -1,10 +1,12 @@
-// payment.cancel: holds that ended. An unpaid intent is canceled, so that nobody pays for what they cannot get; one that
-// was paid is left to its event. Money of purchases that were given back after they had been paid is returned here too.
+// payment.cancel: holds that ended. An unpaid intent is canceled, so that nobody pays for what they cannot get. One that
+// was paid in the last moment is settled at once, whether or not its event ever comes: the two meet in one settling.
+// Money of purchases that were given back after they had been paid is returned here too.
 import { counter } from '../../core/metrics.ts';
+import type { ConfirmPurchase } from './confirm.ts';
 import type { PaymentDependencies } from './dependencies.ts';
 import { returnMoney } from './return-money.ts';
-import { withdraw } from './start.ts';
-import { findOrderRefs, findPayments } from './store.ts';
+import { checkPaid, settleMoney } from './settle-money.ts';
+import { findOrderRefs, findPayments, movePayment, touchPayment } from './store.ts';
 import type { Payment } from './store.ts';
 
 const canceled = counter('doorbuster_payment_cancels_total', 'Payment intents whose hold ended, by outcome.', [
@@ -13,24 +15,51 @@ const canceled = counter('doorbuster_payment_cancels_total', 'Payment intents wh
 
 const OPEN: ReadonlySet<Payment['status']> = new Set(['requires_payment_method', 'processing', 'failed']);
 
-export function createCancel(deps: PaymentDependencies): (purchaseIds: readonly string[]) => Promise<void> {
+export function createCancel(
+  deps: PaymentDependencies,
+  confirm: ConfirmPurchase,
+): (purchaseIds: readonly string[]) => Promise<void> {
   return async (purchaseIds) => {
     const orderRefs = await findOrderRefs(deps.postgres, purchaseIds);
     const payments = await findPayments(deps.postgres, [...purchaseIds, ...orderRefs]);
     const failures: unknown[] = [];
     for (const payment of payments.values()) {
-      await cancelOne(deps, payment).catch((error: unknown) => failures.push(error));
+      await cancelOne(deps, confirm, payment).catch((error: unknown) => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
   };
 }
 
-async function cancelOne(deps: PaymentDependencies, payment: Payment): Promise<void> {
-  // `starting` without an intent: payment.start looks at the hold again after its call, and withdraws it itself.
-  if (payment.intentId !== null && OPEN.has(payment.status)) {
-    await withdraw(deps, payment.key, payment.intentId);
-    canceled.inc({ outcome: 'canceled' });
-  } else if (payment.status === 'succeeded') {
+async function cancelOne(deps: PaymentDependencies, confirm: ConfirmPurchase, payment: Payment): Promise<void> {
+  if (payment.status === 'succeeded') {
     await returnMoney(deps, payment, 'CANCELLED_AFTER_PAYMENT');
+    return;
   }
+  // `starting` without an intent: payment.start looks at the hold again after its call, and withdraws it itself.
+  if (payment.intentId === null || !OPEN.has(payment.status)) return;
+  if (await withdraw(deps, payment.key, payment.intentId)) {
+    canceled.inc({ outcome: 'canceled' });
+    return;
+  }
+  const intent = await deps.gateway.retrieve(payment.intentId);
+  if (intent.status === 'succeeded') {
+    checkPaid(payment, { amount: intent.amountReceived, currency: intent.currency });
+    await settleMoney(deps, confirm, payment, new Date(deps.clock.now()));
+    canceled.inc({ outcome: 'paid' });
+    return;
+  }
+  // The provider is at work, which may take days; the poll asks again.
+  await touchPayment(deps.postgres, payment.key);
+  canceled.inc({ outcome: intent.status });
+}
+
+/** Cancels an intent whose hold is gone. False when it was paid or is being paid. */
+export async function withdraw(
+  deps: Pick<PaymentDependencies, 'gateway' | 'postgres'>,
+  key: string,
+  intentId: string,
+): Promise<boolean> {
+  if ((await deps.gateway.cancel(intentId)) === 'paid') return false;
+  await movePayment(deps.postgres, { key, status: 'canceled', reason: 'the hold ended' });
+  return true;
 }

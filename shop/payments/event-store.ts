@@ -11,17 +11,36 @@ export interface NewEvent {
   outcome: string | null;
 }
 
-/** False when the event is known already. */
-export async function insertEvent(db: Queryable, { event, intentId, purchaseId, outcome }: NewEvent): Promise<boolean> {
-  // A NUL is legal in JSON and not in jsonb; the provider sends none, and an event must not be refused over one.
-  const payload = JSON.stringify(event).replaceAll('\\u0000', '');
-  const { rowCount } = await db.query(
+/** Answers the ids of those that were not known. */
+export async function insertEvents(db: Queryable, events: readonly NewEvent[]): Promise<Set<string>> {
+  // A statement may not meet an id twice; sorted, so that two processes that store the same events do not deadlock.
+  const distinct = [...new Map(events.map((one) => [one.event.id, one])).values()];
+  const sorted = distinct.sort((a, b) => (a.event.id < b.event.id ? -1 : 1));
+  const { rows } = await db.query<{ event_id: string }>(
     `INSERT INTO payment_events (event_id, type, provider_payment_id, purchase_id, payload, created_at, settled_at, outcome)
-     VALUES ($1, $2, $3, $4, $5, to_timestamp($6::float8), CASE WHEN $7::text IS NULL THEN NULL ELSE now() END, $7)
-     ON CONFLICT (event_id) DO NOTHING`,
-    [event.id, event.type, intentId, purchaseId, payload, event.created, outcome],
+     SELECT event_id, type, intent_id, purchase_id, payload, to_timestamp(created), CASE WHEN outcome IS NULL THEN NULL ELSE now() END,
+            outcome
+       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::float8[], $7::text[])
+         AS n (event_id, type, intent_id, purchase_id, payload, created, outcome)
+     ON CONFLICT (event_id) DO NOTHING RETURNING event_id`,
+    [
+      sorted.map(({ event }) => event.id),
+      sorted.map(({ event }) => event.type),
+      sorted.map(({ intentId }) => intentId),
+      sorted.map(({ purchaseId }) => purchaseId),
+      sorted.map(({ event }) => toJsonb(event)),
+      sorted.map(({ event }) => event.created),
+      sorted.map(({ outcome }) => outcome),
+    ],
   );
-  return rowCount === 1;
+  return new Set(rows.map((row) => row.event_id));
+}
+
+/** JSON allows a NUL and half a surrogate pair in a string, jsonb neither; an event must not be refused over them. */
+function toJsonb(event: ProviderEvent): string {
+  return JSON.stringify(event, (_key, value: unknown) =>
+    typeof value === 'string' ? value.replaceAll('\u0000', '').toWellFormed() : value,
+  );
 }
 
 export interface StoredEvent {

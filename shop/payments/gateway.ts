@@ -12,6 +12,9 @@ export interface ProviderIntent {
   intentId: string;
   clientSecret: string;
   status: string;
+  /** In the provider's minor unit; 0 until it is paid. */
+  amountReceived: number;
+  currency: string;
 }
 
 export interface IntentOrder {
@@ -36,10 +39,8 @@ export type CancelOutcome = 'canceled' | 'paid' | 'gone';
 
 export interface PaymentGateway {
   start(order: IntentOrder, attempt: number, since: Date): Promise<StartOutcome>;
-  /** The purchase's intent as the provider has it, newest first; canceled ones do not count. */
-  find(key: string, since: Date): Promise<ProviderIntent | undefined>;
   retrieve(intentId: string): Promise<ProviderIntent>;
-  /** `paid`: it has succeeded or is about to; the event will tell. */
+  /** `paid`: it has succeeded or is about to. */
   cancel(intentId: string): Promise<CancelOutcome>;
   refund(order: {
     purchaseId: string;
@@ -72,10 +73,16 @@ export function createPaymentGateway(options: GatewayOptions): PaymentGateway {
     ...(options.apiBase === undefined ? {} : addressOf(options.apiBase)),
   });
 
+  /** The purchase's intent as the provider has it, newest first; canceled ones do not count. */
   async function find(key: string, since: Date): Promise<ProviderIntent | undefined> {
-    // Search is an index that may lag by a minute; the list is exact, and long in a rush. The first hit counts.
-    const found = await stripe.paymentIntents.search({ query: `metadata['purchase_id']:'${key}'`, limit: 10 });
-    const alive = found.data.find((intent) => intent.status !== 'canceled');
+    // Search is an index that may lag by a minute, and is not offered in every country; the list is exact, and long in a
+    // rush. The first hit counts.
+    const query = `metadata['purchase_id']:'${key}'`;
+    const found = await stripe.paymentIntents.search({ query, limit: 10 }).catch((error: unknown) => {
+      if (error instanceof Stripe.errors.StripeInvalidRequestError) return undefined;
+      throw error;
+    });
+    const alive = found?.data.find((intent) => intent.status !== 'canceled');
     if (alive !== undefined) return toIntent(alive);
     const created = { gte: Math.floor(since.getTime() / 1000) - LOOKBACK_SECONDS };
     let startingAfter: string | undefined;
@@ -129,7 +136,6 @@ export function createPaymentGateway(options: GatewayOptions): PaymentGateway {
   return {
     start,
     cancel,
-    find: (key, since) => find(key, since).catch(rethrow),
     retrieve: async (intentId) => toIntent(await stripe.paymentIntents.retrieve(intentId).catch(rethrow)),
     async refund(order) {
       const first = `refund_${order.purchaseId}`;
@@ -196,7 +202,8 @@ function rethrow(error: unknown): never {
 
 function toIntent(intent: Stripe.PaymentIntent): ProviderIntent {
   if (intent.client_secret === null) throw fault('UNAVAILABLE', `The provider gave no secret for ${intent.id}`);
-  return { intentId: intent.id, clientSecret: intent.client_secret, status: intent.status };
+  const { id: intentId, client_secret: clientSecret, status, amount_received: amountReceived, currency } = intent;
+  return { intentId, clientSecret, status, amountReceived, currency };
 }
 
 function addressOf(apiBase: string): { host: string; port: number; protocol: 'http' | 'https' } {

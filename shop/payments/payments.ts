@@ -1,6 +1,7 @@
 // The payments slice, as the rest of the shop sees it: composes gateway, jobs and stores, and is what sales ask for a
 // buyer's client secret. Money is the provider's, stock is Redis'; this slice carries news between them.
 import {
+  CANCEL_POLL_AGE_MS,
   PAYMENT_STARTS_PER_SECOND,
   SANDBOX_STARTS_PER_SECOND,
   SETTLE_POLL_AGE_MS,
@@ -9,19 +10,18 @@ import {
 import { fault } from '../../core/errors.ts';
 import { gauge } from '../../core/metrics.ts';
 import type { PaymentDependencies } from './dependencies.ts';
-import { insertEvent, listUnsettled } from './event-store.ts';
+import { listUnsettled } from './event-store.ts';
 import { createPaymentHandlers } from './jobs.ts';
 import type { PaymentHandlers } from './jobs.ts';
 import { returnMoney } from './return-money.ts';
+import { createReceive, settleJobId } from './receive.ts';
 import { findRefund } from './refund-store.ts';
 import type { RefundRow } from './refund-store.ts';
-import { findHeldLines, findOrders, findOwnedPayment, findPayments, findSecret } from './store.ts';
+import { findHeldLines, findOrders, findOwnedPayment, findPayments, findSecret, listEndedPayments } from './store.ts';
 import type { Payment } from './store.ts';
-import { kindOf, subjectOf } from './wire.ts';
 import { createWanted } from './wanted.ts';
 
 export { createPaymentGateway } from './gateway.ts';
-export type { GatewayOptions, PaymentGateway } from './gateway.ts';
 export type { PaymentDependencies } from './dependencies.ts';
 export type { PaymentHandlers } from './jobs.ts';
 
@@ -38,7 +38,7 @@ export interface Payments {
   cartOrder(orderId: string): Promise<{ userId: string; purchaseIds: string[] } | undefined>;
   /** Verifies, stores once, enqueues. Throws WEBHOOK_SIGNATURE. */
   receive(rawBody: Buffer, signature: string | undefined): Promise<void>;
-  /** Gives events whose job was lost a new one; answers how many. To be run every few seconds. */
+  /** Gives events and ended holds whose job was lost a new one; answers how many events. To be run every few seconds. */
   settlePending(): Promise<number>;
   /** Returns the money of purchases that Redis calls REFUNDED; answers how many. Throws when the provider is away. */
   refund(key: string, reason: string): Promise<number>;
@@ -57,34 +57,28 @@ const oldest = gauge(
 );
 
 export function createPayments(deps: PaymentDependencies): Payments {
-  const { postgres, queue, gateway, log, clock } = deps;
-
-  async function receive(rawBody: Buffer, signature: string | undefined): Promise<void> {
-    const event = gateway.verifyWebhook(rawBody, signature);
-    const isOurs = kindOf(event.type) !== 'other';
-    const outcome = isOurs ? null : 'ignored: of no interest';
-    const isNew = await insertEvent(postgres, { event, ...subjectOf(event), outcome });
-    if (!isNew || !isOurs) return;
-    try {
-      await queue.add('payment.settle', { eventId: event.id }, { jobId: settleJobId(event.id) });
-    } catch (error) {
-      // Stored is enough: the poll finds it. Asking the provider to send it again would not be faster.
-      log.warn({ eventId: event.id, err: error }, 'a payment event is stored and waits for the poll');
-    }
-  }
+  const { postgres, queue, clock } = deps;
 
   async function settlePending(): Promise<number> {
     const events = await listUnsettled(postgres, SETTLE_POLL_AGE_MS, SETTLE_POLL_MAX);
     oldest.set(events[0]?.ageSeconds ?? 0);
     // A job that still exists keeps its id, so this adds only those that were lost.
-    const jobs = events.map(({ eventId }) => ({ payload: { eventId }, jobId: settleJobId(eventId) }));
+    const jobs = events.map(({ eventId }) => ({ payload: { eventIds: [eventId] }, jobId: settleJobId([eventId]) }));
     await queue.addBulk('payment.settle', jobs);
+    await cancelEnded();
     return jobs.length;
+  }
+
+  /** Orders that ended while their payment can still be made: the job that should have canceled it was lost. */
+  async function cancelEnded(): Promise<void> {
+    const ended = await listEndedPayments(postgres, CANCEL_POLL_AGE_MS, SETTLE_POLL_MAX);
+    const jobs = ended.map((id) => ({ payload: { purchaseIds: [id] }, jobId: `cancel-${id}` }));
+    await queue.addBulk('payment.cancel', jobs);
   }
 
   return {
     handlers: createPaymentHandlers(deps),
-    receive,
+    receive: createReceive(deps),
     settlePending,
     lookup: (purchaseId) => findSecret(postgres, purchaseId),
     onPaymentWanted: createWanted({ postgres, queue, clock }),
@@ -107,8 +101,4 @@ export function createPayments(deps: PaymentDependencies): Payments {
       return returnMoney(deps, payment, reason);
     },
   };
-}
-
-function settleJobId(eventId: string): string {
-  return `settle-${eventId.replaceAll(':', '_')}`;
 }

@@ -2,7 +2,9 @@
 // goes back. Every step may be repeated, and a crash between two of them is finished by the event's next try.
 import { fault } from '../../core/errors.ts';
 import { TerminalError } from '../../core/queue/queue.ts';
+import type { ConfirmPurchase } from './confirm.ts';
 import type { PaymentDependencies } from './dependencies.ts';
+import { toProviderAmount } from './provider-amount.ts';
 import { refundOnce } from './refund.ts';
 import { linesOf } from './lines.ts';
 import { findPurchaseStatus, markRefunded, movePayment } from './store.ts';
@@ -12,12 +14,28 @@ const LATE = 'LATE_PAYMENT';
 
 type Verdict = 'confirmed' | 'refund';
 
-export async function settleMoney(deps: PaymentDependencies, payment: Payment, eventAt: Date): Promise<string> {
+/** Throws TerminalError where the provider took something else than what was due. */
+export function checkPaid(
+  payment: Payment,
+  paid: { amount?: number | undefined; currency?: string | undefined },
+): void {
+  const due = toProviderAmount(payment.amount, payment.currency);
+  if (paid.amount === due && paid.currency?.toUpperCase() === payment.currency) return;
+  const [was, wanted] = [`${paid.amount} ${paid.currency}`, `${due} ${payment.currency}`];
+  throw new TerminalError(`${was} were paid for ${payment.key}, ${wanted} were due`);
+}
+
+export async function settleMoney(
+  deps: PaymentDependencies,
+  confirm: ConfirmPurchase,
+  payment: Payment,
+  eventAt: Date,
+): Promise<string> {
   if (payment.status === 'refunded') return 'ignored: refunded before';
   const lines = await linesOf(deps, payment);
   if (lines.length === 0) throw fault('UNAVAILABLE', `The holds of ${payment.key} are not written yet`);
   const paymentRef = payment.intentId ?? payment.paymentId;
-  const answers = await deps.stock.confirm(lines.map(({ purchaseId }) => ({ purchaseId, paymentRef })));
+  const answers = await Promise.all(lines.map(({ purchaseId }) => confirm(purchaseId, paymentRef)));
   const verdicts = new Map<string, Verdict>();
   let buyer: string | undefined;
   for (const answer of answers) {

@@ -1,15 +1,17 @@
 // payment.settle: what a stored event of the provider means for its purchase. Idempotent and indifferent to order: Redis
 // decides whether stock is there, the payment's row only moves forward. An event whose payment is not known yet is tried
 // again for as long as it takes, with an alarm; what cannot be right is left to an operator.
-import { SETTLE_ALARM_MS } from '../../core/constants.ts';
+import { SETTLE_ALARM_MS, SETTLE_CONCURRENCY } from '../../core/constants.ts';
 import { fault } from '../../core/errors.ts';
 import { counter } from '../../core/metrics.ts';
 import { TerminalError } from '../../core/queue/queue.ts';
 import { buryEvent, settleEvent, takeEvent } from './event-store.ts';
+import type { ConfirmPurchase } from './confirm.ts';
 import type { PaymentDependencies } from './dependencies.ts';
-import { toProviderAmount } from './provider-amount.ts';
+import { forEachAtOnce } from './lanes.ts';
 import { linesOf } from './lines.ts';
-import { settleMoney } from './settle-money.ts';
+import { settleJobId } from './receive.ts';
+import { checkPaid, settleMoney } from './settle-money.ts';
 import { findRefund, updateRefund } from './refund-store.ts';
 import { findPaymentByIntent, findPayments, movePayment } from './store.ts';
 import type { Payment } from './store.ts';
@@ -21,14 +23,32 @@ const settled = counter('doorbuster_payment_events_total', 'Provider events sett
   'outcome',
 ]);
 
-export function createSettle(deps: PaymentDependencies): (eventId: string) => Promise<void> {
+export function createSettle(
+  deps: PaymentDependencies,
+  confirm: ConfirmPurchase,
+): (eventIds: readonly string[]) => Promise<void> {
+  const settleOne = createSettleOne(deps, confirm);
+  return async (eventIds) => {
+    const [only] = eventIds;
+    if (only !== undefined && eventIds.length === 1) return settleOne(only);
+    const failed: string[] = [];
+    await forEachAtOnce(eventIds, SETTLE_CONCURRENCY, (eventId) =>
+      settleOne(eventId).catch(() => void failed.push(eventId)),
+    );
+    // Each of them goes on alone: the one that waits, or needs an operator, does not hold up or repeat the others.
+    const jobs = failed.map((eventId) => ({ payload: { eventIds: [eventId] }, jobId: settleJobId([eventId]) }));
+    await deps.queue.addBulk('payment.settle', jobs);
+  };
+}
+
+function createSettleOne(deps: PaymentDependencies, confirm: ConfirmPurchase): (eventId: string) => Promise<void> {
   const { postgres, log, clock } = deps;
   return async (eventId) => {
     const stored = await takeEvent(postgres, eventId);
     if (stored === undefined) return; // settled before, by a run that was slow to say so
     const event = providerEventSchema.parse(stored.payload);
     try {
-      const outcome = await apply(deps, event);
+      const outcome = await apply(deps, confirm, event);
       await settleEvent(postgres, eventId, outcome);
       settled.inc({ type: event.type, outcome: outcome.split(':', 1)[0] ?? outcome });
     } catch (error) {
@@ -46,7 +66,7 @@ export function createSettle(deps: PaymentDependencies): (eventId: string) => Pr
   };
 }
 
-async function apply(deps: PaymentDependencies, event: ProviderEvent): Promise<string> {
+async function apply(deps: PaymentDependencies, confirm: ConfirmPurchase, event: ProviderEvent): Promise<string> {
   const kind = kindOf(event.type);
   const { object } = event.data;
   if (kind === 'other' || kind === 'charge_refunded') return 'ignored: told by other events';
@@ -56,14 +76,8 @@ async function apply(deps: PaymentDependencies, event: ProviderEvent): Promise<s
   const payment = await findPayment(deps, intentId, purchaseId);
   const eventAt = new Date(event.created * 1000);
   if (kind === 'succeeded') {
-    const paid = { amount: object.amount_received ?? object.amount, currency: object.currency };
-    const wanted = toProviderAmount(payment.amount, payment.currency);
-    if (paid.amount !== wanted || paid.currency?.toUpperCase() !== payment.currency) {
-      throw new TerminalError(
-        `${intentId} paid ${paid.amount} ${paid.currency}, ${wanted} ${payment.currency} was due`,
-      );
-    }
-    return settleMoney(deps, payment, eventAt);
+    checkPaid(payment, { amount: object.amount_received ?? object.amount, currency: object.currency });
+    return settleMoney(deps, confirm, payment, eventAt);
   }
   if (kind === 'canceled') {
     const hasMoved = await movePayment(deps.postgres, {

@@ -4,7 +4,9 @@
 import { PAYMENT_START_CONCURRENCY, PAYMENT_START_TRIES } from '../../core/constants.ts';
 import { fault } from '../../core/errors.ts';
 import { counter } from '../../core/metrics.ts';
+import { withdraw } from './cancel.ts';
 import type { ProviderIntent } from './gateway.ts';
+import { forEachAtOnce } from './lanes.ts';
 import type { Pacer } from './pacer.ts';
 import { findPayables } from './payable.ts';
 import type { Payable } from './payable.ts';
@@ -99,13 +101,6 @@ export function createStart(deps: PaymentDependencies, pacer: Pacer): StartPayme
   };
 }
 
-/** Cancels an intent whose hold is gone; one that was paid meanwhile is left to its event. */
-export async function withdraw(deps: PaymentDependencies, key: string, intentId: string): Promise<void> {
-  const outcome = await deps.gateway.cancel(intentId);
-  if (outcome === 'paid') return;
-  await movePayment(deps.postgres, { key, status: 'canceled', reason: 'the hold ended' });
-}
-
 async function abandonUnlessSaved(deps: PaymentDependencies, key: string, intentId: string): Promise<void> {
   const saved = (await findPayments(deps.postgres, [key])).get(key);
   if (saved?.intentId === intentId) return;
@@ -125,16 +120,4 @@ export function paymentIdOf(key: string): string {
 
 function toNewPayment({ key, orderId, amount, currency }: Payable) {
   return { paymentId: paymentIdOf(key), key, orderId, amount, currency };
-}
-
-async function forEachAtOnce<T>(
-  items: readonly T[],
-  width: number,
-  work: (item: T) => Promise<unknown>,
-): Promise<void> {
-  let next = 0;
-  const lane = async () => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane));
 }

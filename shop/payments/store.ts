@@ -196,3 +196,22 @@ export async function findOrderRefs(db: Queryable, purchaseIds: readonly string[
   );
   return rows.map((row) => row.order_ref);
 }
+
+/** Says that the payment was looked at: listEndedPayments lists it again only after a while. */
+export async function touchPayment(db: Queryable, key: string): Promise<void> {
+  await db.query('UPDATE payments SET updated_at = now() WHERE purchase_id = $1', [key]);
+}
+
+/** Payments that could still be made although their orders have ended, and that nobody has looked at for a while. */
+export async function listEndedPayments(db: Queryable, quietMs: number, limit: number): Promise<string[]> {
+  const { rows } = await db.query<{ purchaseId: string }>(
+    `SELECT coalesce(o.purchase_id, (SELECT min(h.purchase_id) FROM purchases h WHERE h.order_ref = o.order_id)) AS "purchaseId"
+       FROM payments p JOIN orders o ON o.order_id = p.order_id
+      WHERE p.status IN ('requires_payment_method', 'processing', 'failed')
+        AND p.updated_at < now() - make_interval(secs => $1::float8 / 1000)
+        AND o.status IN ('EXPIRED', 'CANCELLED', 'FAILED')
+      ORDER BY p.updated_at LIMIT $2`,
+    [quietMs, limit],
+  );
+  return rows.map((row) => row.purchaseId);
+}

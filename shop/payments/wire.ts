@@ -50,7 +50,9 @@ export function kindOf(type: string): EventKind {
 export function subjectOf(event: ProviderEvent): { intentId: string | null; purchaseId: string | null } {
   const { object } = event.data;
   const intentId = object.object === 'payment_intent' ? object.id : (object.payment_intent ?? null);
-  return { intentId, purchaseId: object.metadata?.['purchase_id'] ?? null };
+  const wish = object.metadata?.['purchase_id'] ?? '';
+  // Whoever has the merchant's account can write metadata by hand: what is no id of ours is not ours.
+  return { intentId, purchaseId: /^[a-z]{1,8}_[0-9a-z]{1,80}$/.test(wish) ? wish : null };
 }
 
 export const initiateBody = z
