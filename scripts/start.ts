@@ -2,7 +2,7 @@
 // here are the words to the person at the terminal and the signals.
 import { systemClock } from '../core/clock.ts';
 import { ConfigError, loadConfig } from '../core/config.ts';
-import { SECOND_SIGNAL_AFTER_MS } from '../core/constants.ts';
+import { PARENT_WATCH_MS, READINESS_PATIENCE_MS, SECOND_SIGNAL_AFTER_MS } from '../core/constants.ts';
 import { type System, startSystem } from './start/system.ts';
 
 const say = (line: string): void => console.log(`doorbuster: ${line}`);
@@ -29,6 +29,17 @@ function onSignal(signal: NodeJS.Signals): void {
   }
 }
 
+/** npm's shell dies of the signal that npm hands on to it, and would leave us running with nobody to stop us. */
+function stopWithNpm(): void {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    onSignal('SIGTERM');
+  }, PARENT_WATCH_MS);
+  watch.unref();
+}
+
 function greet({ url, sandboxUrl, config }: System): void {
   const lines = [
     '',
@@ -48,11 +59,28 @@ function greet({ url, sandboxUrl, config }: System): void {
 
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
-  system = await startSystem(loadConfig(), { say, env: process.env, signal: stopping.signal });
-  greet(system);
+  if (process.env.npm_lifecycle_event !== undefined) stopWithNpm();
+  const { signal } = stopping;
+  system = await startSystem(loadConfig(), { say, env: process.env, signal, staysUpUnready: true });
+  await Promise.race([untilReady(system), stopRequested]);
+  if (!signal.aborted) greet(system);
   await stopRequested;
   await system.stop();
   say('stopped');
+}
+
+/** A fenced system (its Redis lost what Postgres knows) is not ready, and stays up: the rebuild needs it. */
+async function untilReady(running: System): Promise<void> {
+  let lastReason = '';
+  while (!stopping.signal.aborted) {
+    try {
+      return await running.ready(READINESS_PATIENCE_MS);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (reason !== lastReason) say(`${reason} (fenced: see npm run ops -- audit, npm run ops -- rebuild)`);
+      lastReason = reason;
+    }
+  }
 }
 
 function fail(error: unknown): never {

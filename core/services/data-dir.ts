@@ -1,8 +1,8 @@
 // The data directory of one running system: its lock, so that two never work in it, the secrets that were generated for
 // it, and the ports that its servers had last time. It holds no secret in production that the operator did not set.
-import { randomBytes } from 'node:crypto';
 import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { randomSecret } from '../ids.ts';
 import { startMark } from './process-table.ts';
 import { isAlive } from './service.ts';
 
@@ -83,7 +83,7 @@ export function readSecrets(directory: string): Secrets {
   const kept = readRecord(file);
   const word = (name: keyof Secrets, prefix: string): string => {
     const value = kept[name];
-    return typeof value === 'string' && value !== '' ? value : prefix + randomBytes(24).toString('hex');
+    return typeof value === 'string' && value !== '' ? value : prefix + randomSecret(24);
   };
   const secrets: Secrets = {
     jwtSecret: word('jwtSecret', ''),

@@ -1,6 +1,6 @@
 // Free ports on the loopback, remembered from start to start so that a URL written down yesterday still works.
-import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
+import { randomInteger } from '../ids.ts';
 
 /**
  * Below the range from which systems take the ports of outgoing connections: a client that keeps reconnecting to a
@@ -22,7 +22,7 @@ export function isPortFree(port: number, host?: string): Promise<boolean> {
 
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
-    const port = randomInt(LOWEST_PORT, HIGHEST_PORT);
+    const port = randomInteger(LOWEST_PORT, HIGHEST_PORT);
     if (await isPortFree(port)) return port;
   }
   throw new Error(`no free port between ${LOWEST_PORT} and ${HIGHEST_PORT}`);

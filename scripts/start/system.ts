@@ -25,6 +25,8 @@ export interface SystemOptions {
   env: NodeJS.ProcessEnv;
   /** Children write to `<dataDir>/logs` instead of to our output. */
   isQuiet?: boolean;
+  /** Keeps everything up where the system does not become ready, so that an operator can look and rebuild. */
+  staysUpUnready?: boolean;
   /** Gives the start up: what was started by then is stopped, and startSystem rejects. */
   signal?: AbortSignal;
 }
@@ -35,6 +37,8 @@ export interface System {
   readonly config: RuntimeConfig;
   /** Null with a real Stripe key. */
   readonly sandboxUrl: string | null;
+  /** Resolves when GET /readyz answers 200; rejects with its last answer when it does not within the limit. */
+  ready(limitMs?: number): Promise<void>;
   processes(): RunningProcess[];
   /** API first (it drains), then workers, sandbox, Redis, Postgres. */
   stop(): Promise<void>;
@@ -91,12 +95,14 @@ async function start(config: Config, options: SystemOptions, shift: Shift, relea
     writeRunFile(directory, { ...supervisor, port, url, databaseUrl, redisUrl, sandboxUrl, processes: processes() });
   };
   await startChildren(complete, options, shift, isSandboxed);
-  await answered(`${url}/readyz`, options.signal);
+  const ready = (limitMs: number = READY_LIMIT_MS): Promise<void> => answered(`${url}/readyz`, limitMs, options.signal);
+  if (!options.staysUpUnready) await ready();
 
   return {
     url,
     config: complete,
     sandboxUrl,
+    ready,
     processes,
     async stop() {
       await stopAll(shift);
@@ -144,9 +150,9 @@ async function startChildren(
   await Promise.all(numbers.map((number) => keep(`api-${number}`, ENTRIES.api)));
 }
 
-async function answered(url: string, signal?: AbortSignal): Promise<void> {
+async function answered(url: string, limitMs: number, signal?: AbortSignal): Promise<void> {
   let last = 'no answer';
-  for (let waitedMs = 0; waitedMs < READY_LIMIT_MS; waitedMs += PROCESS_POLL_MS) {
+  for (let waitedMs = 0; waitedMs < limitMs; waitedMs += PROCESS_POLL_MS) {
     signal?.throwIfAborted();
     try {
       const response = await fetch(url);
