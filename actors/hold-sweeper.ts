@@ -2,7 +2,7 @@
 // and moves sales by the clock. All of it is idempotent, so any number of sweepers may run; none is needed in particular.
 import { type Clock, jitter, sleep } from '../core/clock.ts';
 import { PARTITIONS, SWEEP_INTERVAL_MS } from '../core/constants.ts';
-import { CodedError, messageOf } from '../core/errors.ts';
+import { CodedError, hasCode, messageOf } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { counter, gauge } from '../core/metrics.ts';
 import type { StockStore } from './stock-store.ts';
@@ -19,6 +19,16 @@ const lag = gauge(
   'How long after its deadline the oldest hold of the last sweep ended',
 );
 
+/** Newcomers are refused while the outbox or the memory is full; that must not slow the ends of holds down. */
+async function admit(stock: StockStore, partition: number): Promise<{ admitted: number; hasMore: boolean }> {
+  try {
+    return await stock.admit(partition);
+  } catch (error) {
+    if (hasCode(error, 'BACKLOG_FULL', 'LOW_MEMORY')) return { admitted: 0, hasMore: false };
+    throw error;
+  }
+}
+
 /** One look at one partition; repeats while a slice was full. */
 export async function sweepPartition(stock: StockStore, partition: number, signal?: AbortSignal): Promise<void> {
   for (let hasMore = true; hasMore && !signal?.aborted; ) {
@@ -28,7 +38,7 @@ export async function sweepPartition(stock: StockStore, partition: number, signa
       lag.set(ended.lagMs);
     }
     const ticked = await stock.tick(partition);
-    const admitted = await stock.admit(partition);
+    const admitted = await admit(stock, partition);
     hasMore = ended.hasMore || ticked.hasMore || (admitted.hasMore && admitted.admitted > 0);
   }
 }

@@ -53,6 +53,9 @@ function mergeLines(items: readonly OrderLine[]): OrderLine[] {
   return [...merged.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, line]) => line);
 }
 
+/** Where an order id is bound to its body, whatever the body is. */
+const homeOf = (orderId: string): number => Number.parseInt(fingerprint([orderId]).slice(0, 4), 36) % PARTITIONS;
+
 const toPurchases = (rows: WireRows): Purchase[] => rows.flatMap(([id, wire]) => (wire ? [toPurchase(id, wire)] : []));
 
 export function createOrderVerbs(caller: ScriptCaller): OrderVerbs {
@@ -64,8 +67,8 @@ export function createOrderVerbs(caller: ScriptCaller): OrderVerbs {
     return { outcome, sku, purchases: toPurchases(purchases) };
   }
 
-  async function releaseIn(partition: number, orderId: string) {
-    const body = bodyOf(await caller.call(partition, scripts.releaseOrder, [orderId]));
+  async function releaseIn(partition: number, orderId: string, forget = false) {
+    const body = bodyOf(await caller.call(partition, scripts.releaseOrder, [orderId, forget ? 1 : 0]));
     const [outcome, rows] = body as ['RELEASED' | 'REPLAY' | 'NOT_FOUND', WireRows];
     return { outcome, purchases: toPurchases(rows) };
   }
@@ -75,21 +78,25 @@ export function createOrderVerbs(caller: ScriptCaller): OrderVerbs {
       const lines = mergeLines(items);
       // The whole order, so that a repeat with another body is refused in every partition.
       const print = fingerprint(lines.flatMap((l) => [l.saleId, l.sku, l.quantity]));
-      const groups = [...Map.groupBy(lines, (l) => partitionOf(l.saleId) ?? -1)].sort(([a], [b]) => a - b);
-      if (groups[0]?.[0] === -1) return { outcome: 'SALE_NOT_FOUND', purchases: [] };
+      const byPartition = Map.groupBy(lines, (l) => partitionOf(l.saleId) ?? -1);
+      if (lines.length === 0) return { outcome: 'BAD_REQUEST', purchases: [] };
+      if (byPartition.has(-1)) return { outcome: 'SALE_NOT_FOUND', purchases: [] };
+      const groups = [...byPartition].sort(([a], [b]) => a - b);
+      // Last, and without lines: two bodies under one order id meet there even if their sales share no partition.
+      const home = homeOf(orderId);
+      if (!byPartition.has(home)) groups.push([home, []]);
       const purchases: Purchase[] = [];
-      const fresh: number[] = [];
+      const answered: number[] = [];
       let isReplay = true;
       for (const [partition, group] of groups) {
         const result = await reserveIn(partition, orderId, print, group);
         if (result.outcome !== 'RESERVED' && result.outcome !== 'REPLAY') {
-          for (const reserved of fresh) await releaseIn(reserved, orderId);
+          // Also what an earlier, interrupted attempt had reserved: all or nothing.
+          for (const done of answered) await releaseIn(done, orderId, true);
           return { outcome: result.outcome, ...(result.sku ? { sku: result.sku } : {}), purchases: [] };
         }
-        if (result.outcome === 'RESERVED') {
-          fresh.push(partition);
-          isReplay = false;
-        }
+        answered.push(partition);
+        isReplay &&= result.outcome === 'REPLAY' || group.length === 0;
         purchases.push(...result.purchases);
       }
       return { outcome: isReplay ? 'REPLAY' : 'RESERVED', purchases };

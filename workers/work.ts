@@ -6,11 +6,9 @@ import { createStockStore } from '../actors/stock-store.ts';
 import { systemClock } from '../core/clock.ts';
 import type { RuntimeConfig } from '../core/config.ts';
 import { WORKER_CONCURRENCY } from '../core/constants.ts';
-import { hasCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Postgres } from '../core/postgres/postgres.ts';
 import { connectRedis, type Redis } from '../core/redis/redis.ts';
-import type { JobMap } from '../shop/job-map.ts';
 import { openJobQueues, runJobQueues } from '../shop/job-queues.ts';
 import { createEpochFollower, createOrderJobs, createSaleTerms } from '../shop/orders/orders.ts';
 import { createPaymentGateway, createPayments, startsPerSecond } from '../shop/payments/payments.ts';
@@ -48,24 +46,13 @@ export function createWork(config: RuntimeConfig, deps: { postgres: Postgres; re
   const orderJobs = createOrderJobs({ postgres, redis, stock, queue, terms: createSaleTerms(postgres), clock, log });
   const relay = createRelay({ redis: connectRedis(redisUrl, 'blocking', log), queue, log });
   const sweeper = createHoldSweeper({ stock, clock, log });
-  /** A purchase that was confirmed without a payment (by an operator) has none to return. */
-  async function returnMoney({ keys }: JobMap['payment.refund']): Promise<void> {
-    for (const key of keys) {
-      try {
-        await payments.refund(key, 'ORDER_CANCELLED');
-      } catch (error) {
-        if (!hasCode(error, 'NOT_FOUND')) throw error;
-        log.warn({ key }, 'a purchase was given back that no payment paid for');
-      }
-    }
-  }
   let runner: { close(): Promise<void> } | undefined;
   let table: { stop(): Promise<void> } | undefined;
 
   return {
     attach: followEpoch,
     start() {
-      const handlers = { ...orderJobs, ...payments.handlers, 'payment.refund': returnMoney };
+      const handlers = { ...orderJobs, ...payments.handlers };
       runner = runJobQueues(redisUrl, handlers, { concurrency: WORKER_CONCURRENCY, log });
       table = runTable(createTable({ followEpoch, sales, payments, redis, queue }), log);
       relay.start();

@@ -15,19 +15,19 @@
 local closed_gate = gate(INPUT[1])
 if closed_gate then return reply(closed_gate) end
 local due = redis.call('ZRANGEBYSCORE', ADMISSIONS, '-inf', string.format('%.0f', NOW), 'LIMIT', 0, 64)
-local budget, strangers = 256, {}
+local budget = 256
 for _, member in ipairs(due) do
   local sale_id, sku = agenda_parts(member)
   local sale = sale_id and open_sale(sale_id)
   local s = sale and open_sku(sale_id, sku)
   if not s then
-    strangers[#strangers + 1] = member
+    further[#further + 1] = { 'ZREM', ADMISSIONS, member }
   elseif budget > 0 then
     settle_state(sale)
+    s.look_at = nil -- an opening that settle_state has just made is looked at here
     budget = offer(sale, s, budget)
-    if not s.look_at then strangers[#strangers + 1] = member end
+    if not s.look_at then further[#further + 1] = { 'ZREM', ADMISSIONS, member } end
   end
 end
 commit()
-call_in_chunks('ZREM', ADMISSIONS, strangers)
 return reply('OK', { 256 - budget, (#due == 64 or budget <= 0) and 1 or 0 })

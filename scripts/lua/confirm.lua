@@ -15,7 +15,7 @@
 local function confirm_held(id, item, p, sale, s)
   s.holds_rem[#s.holds_rem + 1] = id
   set_status(sale, p, 'CONFIRMED')
-  p[REASON] = tostring(item[2] or '')
+  p[REASON] = text_of(item[2])
   touch(id, p, 0, -p[QUANTITY], p[QUANTITY])
   return 'CONFIRMED'
 end
@@ -30,7 +30,7 @@ local function confirm_late(id, item, p, sale, s)
   if p[REFUND_DUE] == 1 then return 'REFUND' end
   if p[HAD_HOLD] == 1 and has_room(p, sale, s) then
     set_status(sale, p, 'CONFIRMED')
-    p[REASON] = tostring(item[2] or '')
+    p[REASON] = text_of(item[2])
     count_buyer(sale, p, id)
     touch(id, p, -p[QUANTITY], 0, p[QUANTITY])
     return 'CONFIRMED'

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- expire: ends the due holds of a partition, oldest SKU first, at most 256 a call, and offers their units to the lines.
+-- expire: ends the due holds of a partition, oldest SKU first, at most 256 a call, and offers their units to the lines,
+-- to at most 256 purchases; what is left over is on the agenda of `admit`.
 -- KEYS[1] fence  the fence key of the partition
 -- INPUT  { }
 -- BODY   { ended, hasMore, lagMs of the oldest }
@@ -11,21 +12,20 @@
 --- @include holds
 --- @include state
 local due = redis.call('ZRANGEBYSCORE', DEADLINES, '-inf', string.format('%.0f', NOW), 'LIMIT', 0, 64)
-local budget, ended, lag, strangers = 256, 0, 0, {}
+local budget, offers, ended, lag = 256, 256, 0, 0
 for _, member in ipairs(due) do
   local sale_id, sku = agenda_parts(member)
   local sale = sale_id and open_sale(sale_id)
   local s = sale and open_sku(sale_id, sku)
   if not s then
-    strangers[#strangers + 1] = member
+    further[#further + 1] = { 'ZREM', DEADLINES, member }
   elseif budget > 0 then
     settle_state(sale)
     local count, seen, late = expire_due(sale, s, budget)
     ended, lag, budget = ended + count, math.max(lag, late), budget - seen
     s.is_swept = true
-    offer(sale, s, 256)
+    offers = offer(sale, s, offers)
   end
 end
 commit()
-call_in_chunks('ZREM', DEADLINES, strangers)
 return reply('OK', { ended, (#due == 64 or budget <= 0) and 1 or 0, lag })

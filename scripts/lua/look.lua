@@ -8,7 +8,11 @@
 --- @include buyers
 --- @include commit
 --- @include context
-read_into_book(INPUT[1])
+local ids = {}
+for _, id in ipairs(INPUT[1]) do
+  if type(id) == 'string' then ids[#ids + 1] = id end
+end
+read_into_book(ids)
 local contexts, results = {}, {}
 for i, id in ipairs(INPUT[1]) do
   local p = purchases[id]

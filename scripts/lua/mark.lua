@@ -25,7 +25,7 @@ return decide_batch(INPUT[1], function(id, item, p, sale, _)
   if not moves or not moves[p[STATUS]] then return 'ILLEGAL' end
   if target == 'REFUNDED' and p[REFUND_DUE] ~= 1 then return 'ILLEGAL' end
   set_status(sale, p, target)
-  p[REASON] = tostring(item[3] or '')
+  p[REASON] = text_of(item[3])
   touch(id, p, 0, 0, 0)
   return 'MARKED'
 end)

@@ -13,7 +13,7 @@
 --- @include state
 --- @include batch
 return decide_batch(INPUT[1], function(id, item, p, sale, s)
-  local status, reason = p[STATUS], tostring(item[3] or '')
+  local status, reason = p[STATUS], text_of(item[3])
   if item[2] ~= '' and item[2] ~= p[BUYER] then return 'NOT_FOUND' end
   if status == 'WAITING' then
     end_waiting(sale, s, id, p, 'CANCELLED', reason)

@@ -16,11 +16,12 @@
 --- @include context
 local SALE_ID, SKU_NAME, ITEMS, BACKLOG_MAX = INPUT[1], INPUT[2], INPUT[3], INPUT[4]
 
+local function is_word(text) return type(text) == 'string' and #text <= 100 and string.find(text, '^%S+$') ~= nil end
+
 local function is_sound(item)
   if type(item) ~= 'table' then return false end
   local id, buyer, quantity = item[1], item[2], item[3]
-  return type(id) == 'string' and #id > 0 and #id <= 100 and type(buyer) == 'string' and #buyer <= 100
-    and not string.find(buyer, '%s') and #buyer > 0 and type(item[4]) == 'string'
+  return is_word(id) and is_word(buyer) and type(item[4]) == 'string' and #item[4] <= 100
     and type(quantity) == 'number' and quantity >= 1 and quantity <= 1000000 and quantity % 1 == 0
 end
 
@@ -37,9 +38,7 @@ if not s then return refuse_all('SKU_NOT_FOUND') end
 
 local ids, names = {}, {}
 for _, item in ipairs(ITEMS) do
-  if is_sound(item) then
-    ids[#ids + 1], names[#names + 1] = item[1], item[2]
-  end
+  if is_sound(item) then ids[#ids + 1], names[#names + 1] = item[1], item[2] end
 end
 read_into_book(ids)
 read_buyers(sale, names)
@@ -64,12 +63,16 @@ local function why_refused(item)
   return nil
 end
 
--- Free stock, nobody before, and the sale admits.
+-- Free stock, nobody before, and the sale admits. Where only the throttle stands in the way, also when to ask again.
 local function may_reserve(quantity)
   if sale.status ~= 'OPEN' or s.waiters > 0 or quantity > s.available then return false end
-  local is_admitted, later = take_admission(sale)
-  if not is_admitted then s.look_at = later end
-  return is_admitted
+  return take_admission(sale)
+end
+
+-- The id was used for this very wish: a retry.
+local function is_same(p, item)
+  return p[BUYER] == item[2] and p[FINGERPRINT] == item[4] and p[QUANTITY] == item[3] and p[SALE] == SALE_ID
+    and p[SKU] == SKU_NAME
 end
 
 local function start_wait(id, p)
@@ -84,13 +87,13 @@ local function decide(item)
   local id, quantity = item[1], item[3]
   local known = purchases[id]
   if known then
-    if known[BUYER] ~= item[2] or known[FINGERPRINT] ~= item[4] then return { 'r', 'KEY_REUSED', '' } end
+    if not is_same(known, item) then return { 'r', 'KEY_REUSED', '' } end
     return { 'p', 1, known }
   end
   if corrupt[id] then return { 'r', 'BAD_REQUEST', '' } end
   local code, live = why_refused(item)
   if code then return { 'r', code, live or '' } end
-  local is_reserved = may_reserve(quantity)
+  local is_reserved, later = may_reserve(quantity)
   local line_limit = sale.lineLimit < 0 and 2 * s.loaded or sale.lineLimit
   if not is_reserved and sale.status == 'OPEN' and s.waiting + quantity > line_limit then
     return { 'r', 'LINE_FULL', '' }
@@ -99,7 +102,12 @@ local function decide(item)
   local p = { 0, 'WAITING', item[2], SALE_ID, SKU_NAME, quantity, s.lastTicket, 0, s.unitPrice, s.currency, NOW, NOW,
     '', '', item[4], 0, 0 }
   purchases[id], s.tickets_add[#s.tickets_add + 1] = p, id
-  if is_reserved then start_hold(sale, s, id, p) else start_wait(id, p) end
+  if is_reserved then
+    start_hold(sale, s, id, p)
+  else
+    start_wait(id, p)
+    s.look_at = later or s.look_at
+  end
   count_buyer(sale, p, id)
   return { 'p', 0, p }
 end

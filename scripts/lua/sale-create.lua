@@ -3,7 +3,7 @@
 -- KEYS[1] fence  the fence key of the sale's partition
 -- INPUT  { saleId, { opensAt, closesAt, holdMs, perBuyerLimit, lineLimit or -1, admissionPerSecond, startBacklogLimit },
 --          startNow 0/1, { { sku, stock, unitPrice, currency } … } }            absent times and limits are 0
--- BODY   { created 0/1 }
+-- BODY   { created 0/1 }          a sale that makes no sense is an error reply; it comes from a bug, not from a request
 --- @include call
 --- @include book
 --- @include buyers
@@ -11,36 +11,52 @@
 --- @include line
 --- @include state
 local SALE_ID, TERMS, START_NOW, ITEMS = INPUT[1], INPUT[2], INPUT[3], INPUT[4]
-if open_sale(SALE_ID) then return reply('OK', { 0 }) end
+local TERM_NAMES = { 'opensAt', 'closesAt', 'holdMs', 'perBuyerLimit', 'lineLimit', 'admissionPerSecond', 'startBacklogLimit' }
 
-local names = {}
-for i = 1, 7 do
-  if type(TERMS[i]) ~= 'number' then return redis.error_reply('ERR term ' .. i .. ' of the sale is not a number') end
-end
-for _, item in ipairs(ITEMS) do
-  if type(item[1]) ~= 'string' or type(item[2]) ~= 'number' or type(item[3]) ~= 'number' or type(item[4]) ~= 'string' then
-    return redis.error_reply('ERR an item of the sale is not { sku, stock, unitPrice, currency }')
+local function is_word(text) return type(text) == 'string' and string.find(text, '^%S+$') ~= nil end
+local function is_count(value) return type(value) == 'number' and value >= 0 and value % 1 == 0 and value <= 9007199254740991 end
+
+local function what_is_wrong()
+  if not is_word(SALE_ID) then return 'the sale has no id' end
+  for i, name in ipairs(TERM_NAMES) do
+    local value, least = TERMS[i], name == 'lineLimit' and -1 or 0
+    if type(value) ~= 'number' or not (value >= least) or value == math.huge then return name .. ' of the sale is not a number' end
   end
-  names[#names + 1] = item[1]
-end
-redis.call('HSET', sale_key(SALE_ID), 'status', 'SCHEDULED', 'skus', table.concat(names, ' '), 'version', 0,
-  'opensAt', string.format('%.0f', TERMS[1]), 'closesAt', string.format('%.0f', TERMS[2]), 'holdMs', TERMS[3],
-  'perBuyerLimit', TERMS[4], 'lineLimit', TERMS[5], 'admissionPerSecond', TERMS[6], 'startBacklogLimit', TERMS[7])
-for _, item in ipairs(ITEMS) do
-  redis.call('HSET', sku_key('stock', SALE_ID, item[1]), 'currency', item[4], 'unitPrice', string.format('%.0f', item[3]))
+  if TERMS[3] < 1 then return 'a hold must last' end
+  local seen = {}
+  for _, item in ipairs(ITEMS) do
+    if type(item) ~= 'table' or not is_word(item[1]) or not is_count(item[2]) or not is_count(item[3]) or not is_word(item[4]) then
+      return 'an item of the sale is not { sku, stock, unitPrice, currency }'
+    end
+    if seen[item[1]] then return item[1] .. ' is in the sale twice' end
+    seen[item[1]] = true
+  end
+  return nil
 end
 
-sales[SALE_ID] = nil
-local sale = open_sale(SALE_ID)
-set_sale_status(sale, 'SCHEDULED')
+if open_sale(SALE_ID) then return reply('OK', { 0 }) end
+local wrong = what_is_wrong()
+if wrong then return redis.error_reply('ERR ' .. wrong) end
+
+local sale = { id = SALE_ID, buyers = {}, buyers_changed = {}, skus = {} }
+for _, name in ipairs(SALE_NUMBERS) do sale[name] = 0 end
+for i, name in ipairs(TERM_NAMES) do sale[name] = TERMS[i] end
+sales[SALE_ID] = sale
 for _, item in ipairs(ITEMS) do
-  local s, stock = open_sku(SALE_ID, item[1]), item[2]
-  s.loaded, s.available, s.is_changed = stock, stock, true
-  records[#records + 1] = { 's', take_seq(), SALE_ID .. '/' .. item[1], SALE_ID, item[1], { stock, 0, 0, stock }, 'LOAD', NOW }
+  local sku, stock = item[1], item[2]
+  local s = { sale_id = SALE_ID, sku = sku, member = agenda_member(SALE_ID, sku), currency = item[4], blocked = '', waiters = 0 }
+  for _, name in ipairs(STOCK_NUMBERS) do s[name] = 0 end
+  s.loaded, s.available, s.unitPrice, s.is_new = stock, stock, item[3], true
+  enter_sku(s)
+  sale.skus[#sale.skus + 1] = sku
+end
+set_sale_status(sale, 'SCHEDULED')
+for _, s in ipairs(sku_order) do
+  local movement = { s.loaded, 0, 0, s.loaded }
+  records[#records + 1] = { 's', take_seq(), SALE_ID .. '/' .. s.sku, SALE_ID, s.sku, movement, 'LOAD', NOW }
 end
 if START_NOW == 1 then open_now(sale) end
 settle_state(sale)
-local at = plan_schedule(sale)
-if at then redis.call('ZADD', SCHEDULE, string.format('%.0f', at), SALE_ID) end
+plans[SALE_ID] = plan_schedule(sale) or nil
 commit()
 return reply('OK', { 1 })

@@ -36,13 +36,7 @@ local function move()
   return 'OK'
 end
 
-for _, sku in ipairs(sale.skus) do open_sku(SALE_ID, sku) end
 local outcome = move()
-local at = plan_schedule(sale)
+plans[SALE_ID] = plan_schedule(sale) or false
 commit()
-if at then
-  redis.call('ZADD', SCHEDULE, string.format('%.0f', at), SALE_ID)
-else
-  redis.call('ZREM', SCHEDULE, SALE_ID)
-end
 return reply('OK', { outcome, sale.status })

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- sale-tick: what time does to the sales of a partition: opening, closing, the next slice of a line that ends, and, 24 h
--- after the close, the purge of what Postgres has by then.
+-- after the close, the purge of what Postgres has by then, 256 purchases a call.
 -- KEYS[1] fence  the fence key of the partition
 -- INPUT  { }
 -- BODY   { moved, hasMore }
@@ -10,8 +10,11 @@
 --- @include commit
 --- @include line
 --- @include state
-local due = redis.call('ZRANGEBYSCORE', SCHEDULE, '-inf', string.format('%.0f', NOW), 'LIMIT', 0, 16)
-local budget, purges, plans = 256, {}, {}
+local SALES_A_CALL = 16
+local due = redis.call('ZRANGEBYSCORE', SCHEDULE, '-inf', string.format('%.0f', NOW), 'LIMIT', 0, SALES_A_CALL)
+local budget, has_purged = 256, false
+
+local function also(...) further[#further + 1] = { ... } end
 
 -- Deletes a slice of the purchases of an ended sale. True when nothing is left of it.
 local function purge_slice(sale)
@@ -20,18 +23,20 @@ local function purge_slice(sale)
       local list = sku_key(what, sale.id, sku)
       local ids = redis.call('LRANGE', list, 0, 255)
       if #ids > 0 then
-        for _, id in ipairs(ids) do redis.call('DEL', purchase_key(id)) end
-        redis.call('LTRIM', list, #ids, -1)
+        for _, id in ipairs(ids) do also('DEL', purchase_key(id)) end
+        also('LTRIM', list, #ids, -1)
         return false
       end
     end
   end
   for _, sku in ipairs(sale.skus) do
     for _, what in ipairs({ 'stock', 'line', 'big', 'holds', 'tickets', 'orders' }) do
-      redis.call('DEL', sku_key(what, sale.id, sku))
+      also('UNLINK', sku_key(what, sale.id, sku))
     end
+    also('ZREM', DEADLINES, agenda_member(sale.id, sku))
+    also('ZREM', ADMISSIONS, agenda_member(sale.id, sku))
   end
-  redis.call('DEL', sale_key(sale.id), buyers_key(sale.id))
+  also('UNLINK', sale_key(sale.id), buyers_key(sale.id))
   return true
 end
 
@@ -43,6 +48,14 @@ local function has_holds(sale)
   return false
 end
 
+-- When to come back to a sale whose time in Redis is over, or false when it is gone.
+local function purge(sale)
+  if SEQ ~= APPLIED or has_holds(sale) then return NOW + 60000 end -- Postgres does not have it all yet
+  if has_purged then return NOW end
+  has_purged = true
+  return not purge_slice(sale) and NOW
+end
+
 for _, id in ipairs(due) do
   local sale = open_sale(id)
   if not sale then
@@ -51,21 +64,8 @@ for _, id in ipairs(due) do
     settle_state(sale)
     if sale.status == 'CLOSED' and sale.closing == 1 and budget > 0 then budget = end_line(sale, budget) end
     plans[id] = plan_schedule(sale) or false
-    if sale.status == 'CLOSED' and sale.closing == 0 and NOW >= sale.purgeAt then
-      plans[id] = NOW + 60000 -- later, should Postgres not have it all yet
-      if SEQ == APPLIED and not has_holds(sale) then purges[#purges + 1] = sale end
-    end
+    if sale.status == 'CLOSED' and sale.closing == 0 and NOW >= sale.purgeAt then plans[id] = purge(sale) end
   end
 end
 commit()
-for id, at in pairs(plans) do
-  if at then redis.call('ZADD', SCHEDULE, string.format('%.0f', at), id) else redis.call('ZREM', SCHEDULE, id) end
-end
-for _, sale in ipairs(purges) do
-  if purge_slice(sale) then
-    redis.call('ZREM', SCHEDULE, sale.id)
-  else
-    redis.call('ZADD', SCHEDULE, string.format('%.0f', NOW), sale.id)
-  end
-end
-return reply('OK', { #due, (#due > 0 and (budget <= 0 or #purges > 0)) and 1 or 0 })
+return reply('OK', { #due, (#due == SALES_A_CALL or budget <= 0 or has_purged) and 1 or 0 })

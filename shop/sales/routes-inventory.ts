@@ -38,7 +38,7 @@ export function inventoryRoutes(inventory: Inventory): Route[] {
     body: adjustSchema,
     takesIdempotencyKey: true,
     replies: { 200: { description: 'The counts afterwards', schema: inventoryReplySchema } },
-    errors: ['SKU_NOT_FOUND', 'ADJUST_BELOW_COMMITTED', 'SALE_CLOSED', 'SALE_NOT_FOUND'],
+    errors: ['SKU_NOT_FOUND', 'ADJUST_BELOW_COMMITTED', 'KEY_REUSED', 'SALE_CLOSED', 'SALE_NOT_FOUND'],
     async handle({ body, caller, idempotencyKey }) {
       const counts = await inventory.adjust(body, { userId: caller.userId, key: idempotencyKey });
       return { status: 200, body: toInventoryReply(counts) };

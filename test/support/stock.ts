@@ -59,14 +59,14 @@ async function dumpOf(redis: Redis): Promise<Map<string, string>> {
   return new Map(names.map((name, i) => [name, values[i]?.toString('hex') ?? '']));
 }
 
-async function outboxOf(redis: Redis, partition: number): Promise<{ id: string; records: OutboxRecord[] }[]> {
+export async function outboxOf(redis: Redis, partition: number): Promise<{ id: string; records: OutboxRecord[] }[]> {
   const entries = await redis.xrangeBuffer(keys.outbox(partition), '-', '+');
   return entries.map(([id, fields]) => ({ id: id.toString(), records: decodeOutbox(fields[1] ?? Buffer.alloc(0)) }));
 }
 
-/** With `isQuick` nothing reaches the disk: for tests that never restart Redis and ask it very often. */
-export async function openTestStock({ isQuick = false } = {}): Promise<TestStock> {
-  const service = await startRedis(isQuick ? { args: ['--appendonly', 'no'] } : {});
+/** Nothing reaches the disk, unless `isDurable`: this Redis is asked very often and never restarted. */
+export async function openTestStock({ isDurable = false } = {}): Promise<TestStock> {
+  const service = await startRedis(isDurable ? {} : { args: ['--appendonly', 'no'] });
   const redis = connectRedis(service.url, 'scripts');
   await whenReady(redis, 10_000);
   let nowMs = START_MS;

@@ -6,8 +6,11 @@ local function load_purchase(id)
   local sale = open_sale(p[SALE])
   local s = sale and open_sku(p[SALE], p[SKU])
   if not s then return nil end
+  settle_state(sale)
   return p, sale, s
 end
+
+local function text_of(value) return type(value) == 'string' and value or '' end
 
 -- decide(id, item, p, sale, s) → code. Returns { { id, code, purchase or false } … } after one commit.
 local function decide_batch(items, decide)
@@ -21,14 +24,15 @@ local function decide_batch(items, decide)
     local id = type(item) == 'table' and item[1] or ''
     local p, sale, s = load_purchase(id)
     if p then
-      results[i] = { id, decide(id, item, p, sale, s), p }
+      local code = decide(id, item, p, sale, s)
+      results[i] = { id, code, code ~= 'NOT_FOUND' and p }
     else
       results[i] = { type(id) == 'string' and id or '', corrupt[id] and 'CORRUPT' or 'NOT_FOUND', false }
     end
   end
   local budget = 256
-  for _, s in pairs(skus) do
-    if s and s.is_changed then budget = offer(sales[s.sale_id], s, budget) end
+  for _, s in ipairs(sku_order) do
+    if s.is_changed then budget = offer(sales[s.sale_id], s, budget) end
   end
   commit()
   return reply('OK', results)

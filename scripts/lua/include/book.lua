@@ -5,14 +5,16 @@ local sales, skus = {}, {} -- by id; by '<sale> <sku>'
 local purchases, corrupt = {}, {} -- by id
 local touched, movements = {}, {} -- ids in the order of their first change; by id
 local records = {} -- outbox records that are no purchases
+local sku_order = {} -- the SKUs that were opened, in that order: what several of them compete for goes by it
+local plans = {} -- by sale id: when the clock is to look at it next, or false
+local further = {} -- other commands of the verb, { command, key, … }
 
 local SALE_NUMBERS = { 'version', 'opensAt', 'closesAt', 'holdMs', 'perBuyerLimit', 'lineLimit',
   'admissionPerSecond', 'startBacklogLimit', 'unstarted', 'tokens', 'tokensAt', 'closing', 'purgeAt' }
 local STOCK_NUMBERS = { 'loaded', 'available', 'held', 'sold', 'waiting', 'lastTicket', 'version', 'unitPrice' }
 
 local function read_numbers(key, names, into)
-  local values = redis.call('HMGET', key, unpack(names))
-  for i, name in ipairs(names) do into[name] = tonumber(values[i] or 0) end
+  for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do into[names[i]] = tonumber(value or 0) end
   return into
 end
 
@@ -31,6 +33,23 @@ local function open_sale(id)
   return sale
 end
 
+-- Asks one of a SKU's sorted sets. Where another type of key was put in its place, the answer is nothing, and the SKU sells
+-- no more; the other SKUs of the call are served all the same.
+local function read_sorted(s, ...)
+  local answer = redis.pcall(...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  s.fault, s.blocked = tostring(answer.err), 'FAULT'
+  return {}
+end
+
+-- `s` goes into the book, with room for what will be decided on it.
+local function enter_sku(s)
+  s.line_add, s.line_rem, s.big_add, s.big_rem, s.holds_add, s.holds_rem = {}, {}, {}, {}, {}, {}
+  s.tickets_add, s.orders_add, s.left = {}, {}, {}
+  skus[s.member], sku_order[#sku_order + 1] = s, s
+  return s
+end
+
 -- The counts of a SKU in a sale, or nil.
 local function open_sku(sale_id, sku)
   local member = agenda_member(sale_id, sku)
@@ -43,11 +62,10 @@ local function open_sku(sale_id, sku)
   end
   local s = read_numbers(key, STOCK_NUMBERS, { sale_id = sale_id, sku = sku, member = member })
   s.currency, s.blocked = texts[1], texts[2] or ''
-  s.waiters = redis.call('ZCARD', sku_key('line', sale_id, sku))
-  s.line_add, s.line_rem, s.big_add, s.big_rem, s.holds_add, s.holds_rem = {}, {}, {}, {}, {}, {}
-  s.tickets_add, s.orders_add, s.left = {}, {}, {}
-  skus[member] = s
-  return s
+  s.was_blocked = s.blocked ~= ''
+  local waiters = read_sorted(s, 'ZCARD', sku_key('line', sale_id, sku))
+  s.waiters = type(waiters) == 'number' and waiters or 0
+  return enter_sku(s)
 end
 
 -- Reads many purchases at once into the book; those read before stay as they are now.
@@ -90,7 +108,12 @@ local function take_seq()
   return SEQ
 end
 
+-- Every SKU's counts carry the sale's status, so all of them get a new version.
 local function set_sale_status(sale, status)
-  sale.status, sale.version, sale.is_changed, sale.is_moved = status, sale.version + 1, true, true
+  for _, sku in ipairs(sale.skus) do
+    local s = open_sku(sale.id, sku)
+    if s then s.is_changed = true end
+  end
+  sale.status, sale.version, sale.is_changed = status, sale.version + 1, true
   records[#records + 1] = { 'e', take_seq(), sale.id, status, sale.version, NOW }
 end

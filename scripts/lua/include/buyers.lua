@@ -31,16 +31,19 @@ local function buyer_of(sale, name)
   return sale.buyers[name]
 end
 
--- A purchase with an order reference belongs to a checkout and counts for no buyer here.
+-- A purchase with an order reference belongs to a checkout and counts for no buyer here; and where there is no limit
+-- nobody is counted: one buyer's entry would grow without end.
+local function counts_for_nobody(sale, p) return p[ORDER_REF] ~= '' or sale.perBuyerLimit <= 0 end
+
 local function count_buyer(sale, p, id)
-  if p[ORDER_REF] ~= '' then return end
+  if counts_for_nobody(sale, p) then return end
   local entry = buyer_of(sale, p[BUYER])
   entry.units, entry.ids[#entry.ids + 1] = entry.units + p[QUANTITY], id
   sale.buyers_changed[p[BUYER]] = true
 end
 
 local function uncount_buyer(sale, p, id)
-  if p[ORDER_REF] ~= '' then return end
+  if counts_for_nobody(sale, p) then return end
   local entry = buyer_of(sale, p[BUYER])
   for i, other in ipairs(entry.ids) do
     if other == id then

@@ -10,8 +10,6 @@ end
 local fence = redis.call('HMGET', FENCE, 'epoch', 'seq', 'applied', 'testClock')
 local EPOCH, SEQ, APPLIED = tonumber(fence[1]), tonumber(fence[2]), tonumber(fence[3] or 0)
 local NOW = tonumber(ARGV[3])
-if NOW ~= 0 and fence[4] ~= '1' then return redis.error_reply('ERR the time may be handed in by tests only') end
-if NOW == 0 then NOW = clock() end
 
 local function reply(code, body)
   return cmsgpack.pack({ code, EPOCH or 0, SEQ or 0, NOW, body or false })
@@ -20,5 +18,7 @@ end
 if not EPOCH or not SEQ or EPOCH ~= tonumber(ARGV[1]) or SEQ < tonumber(ARGV[2]) then
   return reply('FENCED')
 end
+if NOW ~= 0 and fence[4] ~= '1' then return redis.error_reply('ERR the time may be handed in by tests only') end
+if NOW == 0 then NOW = clock() end
 
 local INPUT = cmsgpack.unpack(ARGV[4])

@@ -1,6 +1,6 @@
--- Writes the book: purchases, buyers, lines, holds, counts, agendas, then the outbox entry and the feed message that
--- tell of them. Nothing here decides. Should Redis still refuse a write, the SKUs of the call are blocked: a SKU with
--- half a step written must not sell on.
+-- Writes the book: the outbox entry, purchases, buyers, counts, lines, holds, agendas, then the feed message about them.
+-- Nothing here decides. Should Redis refuse what concerns one SKU (a key of another type was put there), that SKU alone is
+-- blocked: one with half a step written must not sell on, and the others must not suffer for it.
 local function write_numbers(key, names, from)
   local values = {}
   for _, name in ipairs(names) do
@@ -17,34 +17,41 @@ local function write_purchases()
   call_in_chunks('MSET', nil, values)
 end
 
+-- First the counts, which were read in this call and can be written; last the lists that only the audit reads.
 local function write_sku(s)
   local line, big = sku_key('line', s.sale_id, s.sku), sku_key('big', s.sale_id, s.sku)
   local holds = sku_key('holds', s.sale_id, s.sku)
-  call_in_chunks('ZREM', line, s.line_rem)
-  call_in_chunks('ZREM', big, s.big_rem)
-  call_in_chunks('ZREM', holds, s.holds_rem)
-  call_in_chunks('ZADD', line, s.line_add)
-  call_in_chunks('ZADD', big, s.big_add)
-  call_in_chunks('ZADD', holds, s.holds_add)
-  call_in_chunks('RPUSH', sku_key('tickets', s.sale_id, s.sku), s.tickets_add)
-  call_in_chunks('RPUSH', sku_key('orders', s.sale_id, s.sku), s.orders_add)
   s.version = s.version + 1
   write_numbers(sku_key('stock', s.sale_id, s.sku), STOCK_NUMBERS, s)
+  if s.is_new then redis.call('HSET', sku_key('stock', s.sale_id, s.sku), 'currency', s.currency) end
+  call_in_chunks('ZREM', line, s.line_rem)
+  call_in_chunks('ZADD', line, s.line_add)
+  call_in_chunks('ZREM', holds, s.holds_rem)
+  call_in_chunks('ZADD', holds, s.holds_add)
+  call_in_chunks('ZREM', big, s.big_rem)
+  call_in_chunks('ZADD', big, s.big_add)
+  call_in_chunks('RPUSH', sku_key('tickets', s.sale_id, s.sku), s.tickets_add)
+  call_in_chunks('RPUSH', sku_key('orders', s.sale_id, s.sku), s.orders_add)
+end
+
+-- When the sweep is to look at the SKU again.
+local function write_agenda(s)
   if s.look_at then redis.call('ZADD', ADMISSIONS, s.look_at, s.member) end
-  if #s.holds_add > 0 or s.is_swept then
-    local first = redis.call('ZRANGE', holds, 0, 0, 'WITHSCORES')
-    if first[2] then
-      redis.call('ZADD', DEADLINES, first[2], s.member)
-    else
-      redis.call('ZREM', DEADLINES, s.member)
-    end
+  if #s.holds_add == 0 and not s.is_swept then return end
+  local first = redis.call('ZRANGE', sku_key('holds', s.sale_id, s.sku), 0, 0, 'WITHSCORES')
+  if first[2] then
+    redis.call('ZADD', DEADLINES, first[2], s.member)
+  else
+    redis.call('ZREM', DEADLINES, s.member)
   end
 end
 
--- A SKU's counts as everybody is told them.
+-- A SKU's counts as everybody is told them. A blocked one is not for sale, whatever its sale says.
 local function counters_of(s)
-  local head = redis.call('ZRANGE', sku_key('line', s.sale_id, s.sku), 0, 0, 'WITHSCORES')
-  return { s.sale_id, s.sku, sales[s.sale_id].status, s.version, s.loaded, s.available, s.held, s.sold, s.waiting,
+  local head = read_sorted(s, 'ZRANGE', sku_key('line', s.sale_id, s.sku), 0, 0, 'WITHSCORES')
+  local status = sales[s.sale_id].status
+  if s.blocked ~= '' and status == 'OPEN' then status = 'PAUSED' end
+  return { s.sale_id, s.sku, status, s.version, s.loaded, s.available, s.held, s.sold, s.waiting,
     tonumber(head[2] or s.lastTicket + 1), s.lastTicket }
 end
 
@@ -52,10 +59,28 @@ local function write_sale(sale)
   local set, del = buyers_changes(sale)
   call_in_chunks('HSET', buyers_key(sale.id), set)
   call_in_chunks('HDEL', buyers_key(sale.id), del)
-  if sale.is_changed then
-    write_numbers(sale_key(sale.id), SALE_NUMBERS, sale)
-    redis.call('HSET', sale_key(sale.id), 'status', sale.status)
+  if not sale.is_changed then return end
+  write_numbers(sale_key(sale.id), SALE_NUMBERS, sale)
+  redis.call('HSET', sale_key(sale.id), 'status', sale.status, 'skus', table.concat(sale.skus, ' '))
+end
+
+local function block(s, reason)
+  s.blocked = 'FAULT'
+  if s.was_blocked then return end
+  redis.log(redis.LOG_WARNING, 'doorbuster: ' .. s.member .. ' is blocked: ' .. reason)
+  redis.pcall('HSET', sku_key('stock', s.sale_id, s.sku), 'blocked', 'FAULT')
+end
+
+-- The outbox comes first: if Redis refuses it, nothing has happened. What it tells is what a rebuild builds from.
+local function write_outbox()
+  for _, id in ipairs(touched) do
+    records[#records + 1] = { 'p', take_seq(), id, movements[id], purchases[id] }
   end
+  if #records == 0 then return nil end
+  local blob = cmsgpack.pack(records)
+  redis.call('XADD', OUTBOX, string.format('%.0f-%d', SEQ, #records), 'b', blob)
+  redis.call('HSET', FENCE, 'seq', string.format('%.0f', SEQ))
+  return blob
 end
 
 local function write_book()
@@ -63,31 +88,32 @@ local function write_book()
   for _, sale in pairs(sales) do
     if sale then write_sale(sale) end
   end
+  for _, command in ipairs(further) do redis.call(unpack(command)) end
+  for id, at in pairs(plans) do
+    if at then redis.call('ZADD', SCHEDULE, string.format('%.0f', at), id) else redis.call('ZREM', SCHEDULE, id) end
+  end
+end
+
+local function write_skus()
   local counters = {}
-  for _, s in pairs(skus) do
-    if s and (s.is_changed or s.look_at or s.is_swept) then
-      write_sku(s)
-    end
-    local sale = s and sales[s.sale_id]
-    if s and (s.is_changed or (sale and sale.is_moved)) then counters[#counters + 1] = counters_of(s) end
-  end
-  for _, id in ipairs(touched) do
-    records[#records + 1] = { 'p', take_seq(), id, movements[id], purchases[id] }
-  end
-  if #records > 0 then
-    redis.call('HSET', FENCE, 'seq', string.format('%.0f', SEQ))
-    local blob = cmsgpack.pack(records)
-    redis.call('XADD', OUTBOX, string.format('%.0f-%d', SEQ, #records), 'b', blob)
-    redis.call('PUBLISH', FEED, cmsgpack.pack({ 'c', SEQ, counters }) .. blob)
+  for _, s in ipairs(sku_order) do
+    local is_ok, reason = pcall(function()
+      if s.is_changed then write_sku(s) end
+      write_agenda(s)
+    end)
+    if not is_ok then s.fault = type(reason) == 'table' and tostring(reason.err) or tostring(reason) end
+    if s.fault then block(s, s.fault) end
+    if s.is_changed then counters[#counters + 1] = counters_of(s) end
   end
   return counters
 end
 
 local function commit()
-  local is_ok, result = pcall(write_book)
-  if is_ok then return result end
-  for _, s in pairs(skus) do
-    if s then redis.pcall('HSET', sku_key('stock', s.sale_id, s.sku), 'blocked', 'FAULT') end
-  end
-  error(result)
+  local blob = write_outbox()
+  local is_ok, reason = pcall(write_book)
+  local counters = write_skus()
+  if blob then redis.call('PUBLISH', FEED, cmsgpack.pack({ 'c', SEQ, counters }) .. blob) end
+  if is_ok then return end
+  for _, s in ipairs(sku_order) do block(s, 'its sale could not be written') end
+  error(reason)
 end

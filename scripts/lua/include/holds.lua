@@ -9,7 +9,7 @@ end
 
 -- Ends the due holds of a SKU, oldest first. Returns how many, and the lag of the oldest in ms.
 local function expire_due(sale, s, budget)
-  local due = redis.call('ZRANGEBYSCORE', sku_key('holds', s.sale_id, s.sku), '-inf', string.format('%.0f', NOW),
+  local due = read_sorted(s, 'ZRANGEBYSCORE', sku_key('holds', s.sale_id, s.sku), '-inf', string.format('%.0f', NOW),
     'WITHSCORES', 'LIMIT', 0, budget)
   local ids, ended = {}, 0
   for i = 1, #due, 2 do ids[#ids + 1] = due[i] end
@@ -20,7 +20,7 @@ local function expire_due(sale, s, budget)
       end_hold(sale, s, id, p, 'EXPIRED', 'HOLD_EXPIRED')
       ended = ended + 1
     else -- no live hold stands behind it: the audit tells of it, the sweep must not meet it for ever
-      s.holds_rem[#s.holds_rem + 1] = id
+      s.holds_rem[#s.holds_rem + 1], s.is_changed = id, true
     end
   end
   if #ids > 0 then s.is_swept = true end

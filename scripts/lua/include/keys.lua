@@ -12,7 +12,7 @@ local SCHEDULE = TAG .. 'schedule' -- zset: sale by its next opening, closing, s
 
 local function purchase_key(id) return TAG .. 'purchase:' .. id end
 local function operation_key(id) return TAG .. 'operation:' .. id end
-local function order_key(id) return TAG .. 'order:' .. id end
+local function order_key(id) return TAG .. 'order:' .. id end -- msgpack { fingerprint, { purchaseId … } }
 local function sale_key(sale) return TAG .. 'sale:' .. sale end
 local function buyers_key(sale) return TAG .. 'buyers:' .. sale end
 

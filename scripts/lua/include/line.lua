@@ -22,26 +22,27 @@ local function end_waiting(sale, s, id, p, status, reason)
   touch(id, p, 0, 0, 0)
 end
 
--- Whether the sale may admit one more now: takes a token of the throttle. Says when to ask again if not.
+-- Whether the sale may admit one more now: takes a token of the throttle. If not, changes nothing and says when to ask
+-- again.
 local function take_admission(sale)
   if sale.startBacklogLimit > 0 and sale.unstarted >= sale.startBacklogLimit then return false, NOW + 100 end
   local rate = sale.admissionPerSecond
   if rate <= 0 then return true end
   local capacity = math.max(1, rate / 2) -- half a second of burst covers the pace of the sweep
-  sale.tokens = math.min(capacity, sale.tokens + (NOW - sale.tokensAt) * rate / 1000)
-  sale.tokensAt, sale.is_changed = math.max(sale.tokensAt, NOW), true
-  if sale.tokens < 1 then return false, NOW + math.ceil((1 - sale.tokens) * 1000 / rate) end
-  sale.tokens = sale.tokens - 1
+  -- The clock of a machine may be set back: that takes no token away.
+  local tokens = math.min(capacity, sale.tokens + math.max(0, NOW - sale.tokensAt) * rate / 1000)
+  if tokens < 1 - 1e-9 then return false, NOW + math.ceil((1 - tokens) * 1000 / rate) end
+  sale.tokens, sale.tokensAt, sale.is_changed = math.max(0, tokens - 1), math.max(sale.tokensAt, NOW), true
   return true
 end
 
 -- Reads a page of waiting purchases that this call has not moved yet.
-local function page_of(key, by, from, size)
+local function page_of(s, key, by, from, size)
   local ids
   if by then
-    ids = redis.call('ZRANGEBYSCORE', key, by, '+inf', 'LIMIT', from, size)
+    ids = read_sorted(s, 'ZRANGEBYSCORE', key, by, '+inf', 'LIMIT', from, size)
   else
-    ids = redis.call('ZRANGE', key, from, from + size - 1)
+    ids = read_sorted(s, 'ZRANGE', key, from, from + size - 1)
   end
   read_into_book(ids)
   return ids
@@ -49,15 +50,17 @@ end
 
 -- Drops a member that is no waiting purchase (its bytes were lost); it can never be served and must not block.
 local function drop_stranger(s, id)
+  local score = read_sorted(s, 'ZSCORE', sku_key('big', s.sale_id, s.sku), id)
+  local units = type(score) == 'string' and tonumber(score) or 1
   s.line_rem[#s.line_rem + 1], s.big_rem[#s.big_rem + 1], s.left[id] = id, id, true
-  s.waiters, s.is_changed = s.waiters - 1, true
+  s.waiters, s.waiting, s.is_changed = s.waiters - 1, s.waiting - units, true
 end
 
 -- Walks waiting purchases of `key` until `visit` says stop or the budget is used. Returns what is left of the budget.
 local function walk_line(s, key, by, budget, visit)
   local from, size = 0, 64
   while budget > 0 do
-    local ids = page_of(key, by, from, size)
+    local ids = page_of(s, key, by, from, size)
     for _, id in ipairs(ids) do
       if budget <= 0 then return 0 end
       if not s.left[id] then

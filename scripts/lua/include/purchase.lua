@@ -2,7 +2,8 @@
 local VERSION, STATUS, BUYER, SALE, SKU, QUANTITY, TICKET, EXPIRES_AT = 1, 2, 3, 4, 5, 6, 7, 8
 local UNIT_PRICE, CURRENCY, CREATED_AT, UPDATED_AT, REASON, ORDER_REF, FINGERPRINT = 9, 10, 11, 12, 13, 14, 15
 local REFUND_DUE, HAD_HOLD = 16, 17
-local PURCHASE_FIELDS = 17
+local PURCHASE_TYPES = { 'number', 'string', 'string', 'string', 'string', 'number', 'number', 'number', 'number',
+  'string', 'number', 'number', 'string', 'string', 'string', 'number', 'number' }
 
 -- A purchase in one of these states has a hold.
 local IS_HELD = { RESERVED = true, PAYMENT_PENDING = true, PAYMENT_FAILED = true }
@@ -11,8 +12,10 @@ local IS_HELD = { RESERVED = true, PAYMENT_PENDING = true, PAYMENT_FAILED = true
 local function decode_purchase(raw)
   if not raw then return nil end
   local is_ok, p = pcall(cmsgpack.unpack, raw)
-  if not is_ok or type(p) ~= 'table' or #p ~= PURCHASE_FIELDS then return nil end
-  if type(p[QUANTITY]) ~= 'number' or type(p[SALE]) ~= 'string' or type(p[SKU]) ~= 'string' then return nil end
+  if not is_ok or type(p) ~= 'table' or #p ~= #PURCHASE_TYPES then return nil end
+  for i, expected in ipairs(PURCHASE_TYPES) do
+    if type(p[i]) ~= expected then return nil end
+  end
   return p
 end
 
