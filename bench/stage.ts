@@ -11,7 +11,7 @@ import { messageOf } from '../core/errors.ts';
 import { partitionOf } from '../core/ids.ts';
 import { openPostgres, type Postgres } from '../core/postgres/postgres.ts';
 import { connectRedis, type Redis, whenReady } from '../core/redis/redis.ts';
-import { mintTokens } from '../scripts/rush/tokens.ts';
+import { mintTokens } from '../scripts/tokens/mint.ts';
 import { startSystem, type System } from '../scripts/start/system.ts';
 import { runAudit } from '../shop/admin/admin.ts';
 import { createEpochRecord } from '../shop/orders/orders.ts';

@@ -1,6 +1,6 @@
 // The buyers of a bench: each with a token that is signed before the clock starts, and what a buyer sends.
 import { randomId } from '../../core/ids.ts';
-import { mintTokens } from '../../scripts/rush/tokens.ts';
+import { mintTokens } from '../../scripts/tokens/mint.ts';
 
 export interface Wish {
   readonly path: string;

@@ -16,6 +16,7 @@ export function childEnvironment(config: RuntimeConfig, inherited: NodeJS.Proces
     SANDBOX_PORT: String(config.sandboxPort),
     SANDBOX_HOST: config.sandboxHost,
     SANDBOX_WEBHOOK_URL: config.sandboxWebhookUrl,
+    WORKER_METRICS_PORT: config.workerMetricsPort === undefined ? undefined : String(config.workerMetricsPort),
     STRIPE_SECRET_KEY: config.stripe.secretKey,
     STRIPE_WEBHOOK_SECRET: config.stripe.webhookSecret,
     STRIPE_API_BASE: config.stripe.apiBase,

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { PurchaseStatus } from '../../actors/records.ts';
 import {
@@ -19,6 +20,15 @@ function reachable<S extends string>(moves: Readonly<Record<S, readonly S[]>>, f
   return seen;
 }
 
+/** `from>to` of the table MOVES in mark.lua: there the target comes first. */
+function movesOfMark(): string[] {
+  const source = readFileSync(new URL('../../scripts/lua/mark.lua', import.meta.url), 'utf8');
+  const [, table = ''] = /^local MOVES = \{\n(.*?)^\}/ms.exec(source) ?? [];
+  return [...table.matchAll(/^ {2}(\w+) = \{(.*)\},$/gm)].flatMap(([, to = '', froms = '']) =>
+    [...froms.matchAll(/(\w+) = true/g)].map(([, from = '']) => `${from}>${to}`),
+  );
+}
+
 describe('purchase states', () => {
   test('the legal moves are exactly those of the design', () => {
     const moves = purchaseStatuses.flatMap((from) => PURCHASE_MOVES[from].map((to) => `${from}>${to}`)).sort();
@@ -28,6 +38,7 @@ describe('purchase states', () => {
         'WAITING>SOLD_OUT',
         'WAITING>CANCELLED',
         'RESERVED>PAYMENT_PENDING',
+        'RESERVED>PAYMENT_FAILED',
         'RESERVED>CONFIRMED',
         'RESERVED>EXPIRED',
         'RESERVED>CANCELLED',
@@ -46,6 +57,17 @@ describe('purchase states', () => {
         'CONFIRMED>REFUNDED',
       ].sort(),
     );
+  });
+
+  test('the moves of mark.lua are all there are into the states that only a payment reports', () => {
+    const byPayment = ['PAYMENT_PENDING', 'PAYMENT_FAILED'] as const;
+    const into = byPayment.flatMap((to) =>
+      purchaseStatuses.filter((from) => canMovePurchase(from, to)).map((from) => `${from}>${to}`),
+    );
+    // REFUNDED is also reached by release.lua, from CONFIRMED.
+    const refunds = ['CANCELLED>REFUNDED', 'EXPIRED>REFUNDED'];
+    expect(movesOfMark().sort()).toEqual([...into, ...refunds].sort());
+    for (const move of refunds) expect(PURCHASE_MOVES[move.split('>')[0] as PurchaseStatus]).toContain('REFUNDED');
   });
 
   test('every purchase starts waiting or reserved and can reach every end', () => {

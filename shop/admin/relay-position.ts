@@ -1,0 +1,41 @@
+// How far the outbox of a partition is in Postgres. Batches are applied in any order, so the highest position that was
+// applied says little; everything up to the oldest entry still in the stream is there, for an entry leaves it after its commit.
+import { keys } from '../../actors/keys.ts';
+import { type Clock, sleep } from '../../core/clock.ts';
+import { AUDIT_RELAY_POLL_MS } from '../../core/constants.ts';
+import type { Redis } from '../../core/redis/redis.ts';
+
+const ENTRY_ID = /^(\d+)-(\d+)$/; // <last seq>-<records>
+
+/** The first position that may not be in Postgres yet; Infinity when the outbox is empty. */
+export async function firstUnapplied(redis: Redis, partition: number): Promise<number> {
+  const [entry] = await redis.xrange(keys.outbox(partition), '-', '+', 'COUNT', 1);
+  if (entry === undefined) return Number.POSITIVE_INFINITY;
+  const [, last, records] = ENTRY_ID.exec(entry[0]) ?? [];
+  return Number(last) - Number(records) + 1;
+}
+
+export type RelayWait = { readonly kind: 'applied' } | { readonly kind: 'stalled'; readonly backlog: number };
+
+/** Waits while the relay makes headway; gives up when it has made none for `patienceMs`. */
+export async function waitUntilApplied(
+  deps: { redis: Redis; clock: Clock },
+  position: { partition: number; seq: number },
+  patienceMs: number,
+  onBacklog: (records: number) => void,
+): Promise<RelayWait> {
+  let best = -1;
+  let movedAt = deps.clock.now();
+  for (;;) {
+    const first = await firstUnapplied(deps.redis, position.partition);
+    if (first > position.seq) return { kind: 'applied' };
+    const backlog = position.seq - first + 1;
+    onBacklog(backlog);
+    if (first > best) {
+      best = first;
+      movedAt = deps.clock.now();
+    }
+    if (deps.clock.now() - movedAt > patienceMs) return { kind: 'stalled', backlog };
+    await sleep(AUDIT_RELAY_POLL_MS);
+  }
+}

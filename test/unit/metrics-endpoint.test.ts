@@ -1,0 +1,33 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../core/config.ts';
+import { type MetricsEndpoint, openMetricsEndpoint } from '../../core/metrics-endpoint.ts';
+import { counter } from '../../core/metrics.ts';
+
+describe('the metrics endpoint', () => {
+  let endpoint: MetricsEndpoint | undefined;
+  afterEach(() => endpoint?.close());
+
+  it('shows the metrics of this process, labelled with its pid, and nothing else', async () => {
+    counter('doorbuster_endpoint_test_total', 'Of this test').inc(3);
+    endpoint = await openMetricsEndpoint(0);
+    const origin = `http://127.0.0.1:${endpoint.port}`;
+    const answer = await fetch(`${origin}/metrics`);
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    const text = await answer.text();
+    expect(text).toContain(`doorbuster_endpoint_test_total{pid="${process.pid}"} 3\n`);
+    expect(text).toMatch(/^process_cpu_user_seconds_total\{pid="\d+"\}/m);
+    expect((await fetch(`${origin}/`)).status).toBe(404);
+    expect((await fetch(`${origin}/metrics`, { method: 'POST', body: 'x' })).status).toBe(404);
+  });
+
+  it('says so when its port is taken', async () => {
+    endpoint = await openMetricsEndpoint(0);
+    await expect(openMetricsEndpoint(endpoint.port)).rejects.toThrow(/EADDRINUSE/);
+  });
+
+  it('is off unless it is configured', () => {
+    expect(loadConfig({})).not.toHaveProperty('workerMetricsPort');
+    expect(loadConfig({ WORKER_METRICS_PORT: '9464' }).workerMetricsPort).toBe(9464);
+  });
+});
