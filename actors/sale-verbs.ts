@@ -58,7 +58,15 @@ export interface SaleVerbs {
   ): Promise<{ outcome: 'OK' | 'REPLAY' | 'ILLEGAL' | 'SALE_NOT_FOUND'; status?: SaleStatus }>;
   /** Once per operation id; KEY_REUSED for another change under the same id. BELOW: less than what is held and sold would remain. */
   restock(change: { saleId: string; sku: string; by: number; operationId: string; reason: string }): Promise<{
-    outcome: 'OK' | 'REPLAY' | 'KEY_REUSED' | 'BELOW' | 'SALE_NOT_FOUND' | 'SKU_NOT_FOUND' | 'SALE_CLOSED' | 'BAD_REQUEST';
+    outcome:
+      | 'OK'
+      | 'REPLAY'
+      | 'KEY_REUSED'
+      | 'BELOW'
+      | 'SALE_NOT_FOUND'
+      | 'SKU_NOT_FOUND'
+      | 'SALE_CLOSED'
+      | 'BAD_REQUEST';
     counters?: SkuCounters;
   }>;
   snapshot(saleIds: readonly string[]): Promise<(SaleSnapshot | undefined)[]>;

@@ -7,7 +7,7 @@ import { SKU_LOOKUP_MEMORY_MS, SKU_LOOKUPS_MAX } from '../../core/constants.ts';
 import { type ErrorCode, fault } from '../../core/errors.ts';
 import { hashedId, randomId } from '../../core/ids.ts';
 import type { Postgres } from '../../core/postgres/postgres.ts';
-import { findOrderHolds, sumLedger } from './purchase-store.ts';
+import { findMovement, findOrderHolds, sumLedger } from './purchase-store.ts';
 import { findSale, type SkuSale, salesOfSkus } from './store.ts';
 import { SKU_PATTERN } from './wire.ts';
 import type { AdjustRequest, ReserveRequest } from './wire-inventory.ts';
@@ -84,6 +84,11 @@ export function createInventory(dependencies: { postgres: Postgres; stock: Stock
     async adjust({ sku, quantity, reason }, { userId, key }) {
       const { saleId } = await saleOf(sku);
       const operationId = key === undefined ? randomId('adj') : hashedId('adj', undefined, [userId, saleId, sku, key]);
+      const earlier = key === undefined ? undefined : await findMovement(postgres, operationId);
+      if (earlier !== undefined) {
+        if (earlier.loaded !== quantity) throw fault('KEY_REUSED', undefined, { members: { sku, saleId } });
+        return counts(saleId, sku);
+      }
       const done = await stock.restock({ saleId, sku, by: quantity, operationId, reason });
       if (done.outcome === 'OK' || done.outcome === 'REPLAY') return done.counters ?? counts(saleId, sku);
       memory.delete(sku);

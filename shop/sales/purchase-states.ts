@@ -4,8 +4,8 @@ import type { PurchaseStatus } from '../../actors/records.ts';
 
 export const PURCHASE_MOVES: Readonly<Record<PurchaseStatus, readonly PurchaseStatus[]>> = {
   WAITING: ['RESERVED', 'SOLD_OUT', 'CANCELLED'],
-  // RESERVED → CONFIRMED: a webhook may be ahead of payment.start.
-  RESERVED: ['PAYMENT_PENDING', 'CONFIRMED', 'EXPIRED', 'CANCELLED'],
+  // RESERVED → CONFIRMED | PAYMENT_FAILED: a webhook may be ahead of payment.start.
+  RESERVED: ['PAYMENT_PENDING', 'PAYMENT_FAILED', 'CONFIRMED', 'EXPIRED', 'CANCELLED'],
   PAYMENT_PENDING: ['CONFIRMED', 'PAYMENT_FAILED', 'EXPIRED', 'CANCELLED'],
   PAYMENT_FAILED: ['PAYMENT_PENDING', 'CONFIRMED', 'EXPIRED', 'CANCELLED'],
   CONFIRMED: ['REFUNDED'],

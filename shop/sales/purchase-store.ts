@@ -99,3 +99,12 @@ export async function sumLedger(db: Queryable, saleIds: readonly string[]): Prom
   );
   return rows.map(({ sale_id, ...counts }) => ({ saleId: sale_id, ...counts }));
 }
+
+/** What an operation did to a SKU's stock, as the ledger keeps it for ever (Redis remembers it for a day). */
+export async function findMovement(db: Queryable, movementId: string): Promise<{ loaded: number } | undefined> {
+  const { rows } = await db.query<{ d_loaded: number }>(
+    'SELECT d_loaded FROM ledger WHERE purchase_id = $1 AND version = 1',
+    [movementId],
+  );
+  return rows[0] && { loaded: rows[0].d_loaded };
+}

@@ -4,7 +4,7 @@ import type { SaleStatus, SkuCounters } from '../../actors/records.ts';
 import type { SaleDefinition, SaleSnapshot } from '../../actors/sale-verbs.ts';
 import type { StockStore } from '../../actors/stock-store.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
-import { PARTITIONS, PAYMENT_STARTS_PER_SECOND } from '../../core/constants.ts';
+import { PARTITIONS, PAYMENT_STARTS_PER_SECOND, RESCUE_INTERVAL_MS } from '../../core/constants.ts';
 import { fault } from '../../core/errors.ts';
 import { fingerprint, hashedId, randomId } from '../../core/ids.ts';
 import type { Log } from '../../core/log.ts';
@@ -192,7 +192,7 @@ export function createSales(dependencies: SalesDependencies): Sales {
     },
 
     async installMissing() {
-      const rows = await notInstalled(postgres, INSTALL_PAGE);
+      const rows = await notInstalled(postgres, INSTALL_PAGE, RESCUE_INTERVAL_MS);
       for (const row of rows) {
         await install(row);
         log.warn({ saleId: row.saleId }, 'a sale that Redis had not heard of was installed');

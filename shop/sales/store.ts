@@ -140,11 +140,12 @@ export async function markInstalled(db: Queryable, saleId: string): Promise<void
   ]);
 }
 
-/** Sales that were written but never reached Redis (the process died in between), oldest first. */
-export async function notInstalled(db: Queryable, limit: number): Promise<SaleRow[]> {
+/** Sales that were written but never reached Redis (the process died in between), oldest first; none younger than `ageMs`. */
+export async function notInstalled(db: Queryable, limit: number, ageMs = 0): Promise<SaleRow[]> {
   const { rows } = await db.query<SaleSql>(
-    `${SELECT_SALE} WHERE NOT s.installed ORDER BY s.created_at, s.sale_id LIMIT $1`,
-    [limit],
+    `${SELECT_SALE} WHERE NOT s.installed AND s.created_at <= now() - $2 * interval '1 millisecond'
+     ORDER BY s.created_at, s.sale_id LIMIT $1`,
+    [limit, ageMs],
   );
   return rows.map(toSale);
 }

@@ -75,7 +75,8 @@ export async function createHistory(t: TestStock, terms: readonly SaleTerms[]): 
   const world: World = { now: START_MS, sales: [], purchases: new Map() };
   for (const one of terms) world.sales.push(await createSale(t, one));
   const orders = new Map<string, verbs.ModelOrder>();
-  const operations = new Set<string>();
+  /** What each operation id was used for. */
+  const operations = new Map<string, string>();
 
   const at = <T>(list: readonly T[], index: number): T => list[index % list.length] as T; // never empty here
   const skuOf = (sale: number, sku: number): [ModelSale, ModelSku] => {
@@ -176,8 +177,11 @@ export async function createHistory(t: TestStock, terms: readonly SaleTerms[]): 
       const operationId = `op_${step.operation}`;
       const change = { saleId: sale.id, sku: sku.name, by: step.by, operationId, reason: 'test' };
       const { outcome } = await stock.restock(change);
-      const expected = operations.has(operationId) ? 'REPLAY' : verbs.restock(world, sale, sku, step.by);
-      if (expected === 'OK') operations.add(operationId);
+      const asked = `${sale.id} ${sku.name} ${step.by}`;
+      const earlier = operations.get(operationId);
+      const repeated = earlier === asked ? 'REPLAY' : 'KEY_REUSED';
+      const expected = earlier === undefined ? verbs.restock(world, sale, sku, step.by) : repeated;
+      if (expected === 'OK') operations.set(operationId, asked);
       return expect(outcome).toBe(expected);
     }
     if (step.verb === 'reserveOrder') return reserveOrder(step.order, step.lines);
