@@ -1,5 +1,7 @@
 // A waiting purchase's place and how long it may take. The place is exact when it is given and an upper bound later;
 // the time is an estimate from the throttle, the opening and the ends of the holds before it.
+import { LINE_FULL_RETRY_MAX_SECONDS, LINE_FULL_SPREAD_SECONDS } from '../core/constants.ts';
+import { randomInteger } from '../core/ids.ts';
 import { type Purchase, type SkuCounters, toCounters, type WireCounters } from './records.ts';
 
 export type WireContext = readonly [
@@ -39,8 +41,12 @@ export function toView(purchase: Purchase, context: WireContext, now: number): P
   return { ...purchase, ahead, estimatedWaitSeconds: waitMs === null ? null : Math.ceil(waitMs / 1000), counters };
 }
 
-/** Whole seconds until a place in a full line may come free: when the next hold ends, within a minute. */
+/**
+ * Whole seconds until a place in a full line may come free: when the next hold ends, within a minute. Spread over a few
+ * seconds, or all who were refused would come back in the same one.
+ */
 export function retryAfterSeconds(context: WireContext | false, now: number): number {
   const nextDeadline = context ? context[4] : 0;
-  return nextDeadline > now ? Math.min(60, Math.ceil((nextDeadline - now) / 1000)) : 5;
+  const untilFreeSeconds = nextDeadline > now ? Math.ceil((nextDeadline - now) / 1000) : 1;
+  return Math.min(LINE_FULL_RETRY_MAX_SECONDS, untilFreeSeconds + randomInteger(0, LINE_FULL_SPREAD_SECONDS));
 }

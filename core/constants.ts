@@ -35,6 +35,10 @@ export const ACTORS_MAX = 10_000;
 export const SWEEP_INTERVAL_MS = 250;
 /** The line's head is published per SKU at most this often: a person cannot read faster, and it is one message, not one per buyer. */
 export const LINE_BROADCAST_INTERVAL_MS = 100;
+/** Who is refused by a full line comes back when the next hold ends, and not later than this. */
+export const LINE_FULL_RETRY_MAX_SECONDS = 60;
+/** Their return is spread over this: 18,000 refused in one second came back as 5,000 requests/s for as long as the sale ran. */
+export const LINE_FULL_SPREAD_SECONDS = 8;
 /** Units one buyer may be allowed in one sale. */
 export const PER_BUYER_LIMIT_MAX = 100;
 /** What a purchase leaves behind in Redis lives this long after its sale closed; afterwards Postgres alone answers. */

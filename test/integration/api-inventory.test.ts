@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { partitionOf, randomId } from '../../core/ids.ts';
+import { hashedId, partitionOf, randomId } from '../../core/ids.ts';
 import { type Json, newBuyer, openSale, startTestApi, type TestApi, tokenOf } from '../support/api.ts';
 
 let api: TestApi;
@@ -57,12 +57,25 @@ describe('inventory over HTTP', () => {
       loaded: 7,
       available: 7,
     });
+    expect((await adjust({ sku, quantity: 5 }, key)).body.code).toBe('KEY_REUSED');
     expect((await adjust({ sku, quantity: -2 })).body).toMatchObject({ loaded: 5, available: 5 });
     const below = await adjust({ sku, quantity: -6 });
     expect([below.status, below.body.code]).toEqual([409, 'ADJUST_BELOW_COMMITTED']);
     expect((await adjust({ sku, quantity: 0 })).status).toBe(422);
     expect((await adjust({ sku: 'NEVER', quantity: 1 })).body.code).toBe('SKU_NOT_FOUND');
     expect(await inventory(sku)).toMatchObject({ loaded: 5, available: 5 });
+  });
+
+  it('does not make a change again that only the ledger remembers', async () => {
+    const { saleId, sku } = await openSale(api, { stock: 3 });
+    const movementId = hashedId('adj', undefined, ['u_operator', saleId, sku, 'yesterday']);
+    await api.database.postgres.query(
+      `INSERT INTO ledger (purchase_id, version, sale_id, sku, d_available, d_held, d_sold, d_loaded, reason, at, seq, partition)
+       VALUES ($1, 1, $2, $3, 4, 0, 0, 4, 'found a box', now(), 1, $4)`,
+      [movementId, saleId, sku, partitionOf(saleId)],
+    );
+    expect((await adjust({ sku, quantity: 4 }, 'yesterday')).body).toMatchObject({ loaded: 3 });
+    expect((await adjust({ sku, quantity: 5 }, 'yesterday')).body.code).toBe('KEY_REUSED');
   });
 
   it('holds an order over several SKUs, all or nothing, lines of one SKU summed', async () => {
