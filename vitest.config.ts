@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // The report is what `.ci/run` counts from.
+    reporters: ['default', ['json', { outputFile: 'test-report.json' }]],
     projects: [
       { extends: true, test: { name: 'fast', include: ['test/unit/**/*.test.ts', 'test/arch/**/*.test.ts'] } },
       {
