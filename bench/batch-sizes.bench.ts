@@ -30,7 +30,7 @@ export const batchSizes: Bench = {
   question: 'stock.reserve by batch size, appendfsync always, beside as many bare SETs in a pipeline',
   async run({ isQuick, say }) {
     const directory = mkdtempSync(join(tmpdir(), 'doorbuster-bench-redis-'));
-    const service = await startRedis({ program: ensureRedis(say), directory, say });
+    const service = await startRedis({ program: await ensureRedis(say), directory, say });
     const redis = connectRedis(service.url, 'scripts');
     try {
       await whenReady(redis, 10_000);

@@ -59,7 +59,7 @@ export async function keepPostgres(context: ServiceContext, password: string): P
 
 export async function keepRedis(context: ServiceContext): Promise<KeptService> {
   const { say } = context;
-  const program = ensureRedis(say);
+  const program = await ensureRedis(say);
   const directory = join(context.directory, 'redis');
   // With a limit Redis refuses writes while there is memory left to answer, confirm and expire; without one it is killed.
   const bytes = Math.floor(Math.min(totalmem(), process.constrainedMemory() || Infinity) * LOCAL_REDIS_MEMORY_SHARE);

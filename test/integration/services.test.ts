@@ -1,6 +1,6 @@
 // The servers that we run ourselves: what they were told is on the disk, a crash is repaired by the next start, and
 // nobody else's process is ever touched.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -125,50 +125,6 @@ test('a pid file that names a process of somebody else harms nobody', async () =
 test('a Redis that cannot start says why', async () => {
   const started = startRedis({ args: ['--no-such-option', 'x'] });
   await expect(started).rejects.toThrow(/Redis did not start in .*: ended with code 1\n[^]*no-such-option/);
-});
-
-/** A PATH of its own: what is on it is all that there is on that machine. */
-function machineWith(programs: Record<string, string>): string {
-  const path = temporaryDirectory('path');
-  for (const [name, body] of Object.entries(programs)) {
-    writeFileSync(join(path, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
-  }
-  return path;
-}
-
-function ensureRedisOn(path: string): { status: number | null; output: string } {
-  const module = new URL('../../core/services/redis-binary.ts', import.meta.url).href;
-  const source = `import { ensureRedis } from '${module}'; console.log(ensureRedis(console.log));`;
-  const words = ['--input-type=module', '-e', source];
-  const { status, stdout, stderr } = spawnSync(process.execPath, words, { env: { PATH: path }, encoding: 'utf8' });
-  return { status, output: stdout + stderr };
-}
-
-test('a missing Redis is installed with the package manager, after a refresh of its lists', () => {
-  const log = join(temporaryDirectory('apt'), 'log');
-  const packaged = machineWith({ 'redis-server': 'echo "Redis server v=7.2.4 sha=0"' });
-  const path = machineWith({
-    env: 'while [ "${1#*=}" != "$1" ]; do shift; done; exec "$@"',
-    sudo: '[ "$1" = -n ] && shift; [ "$1" = true ] && exit 0; exec "$@"',
-    'apt-get': [
-      '[ "$1" = --version ] && exit 0',
-      `echo "$1" >> ${log}`,
-      `[ "$1" = install ] && /bin/cp ${packaged}/redis-server "\${0%/*}/"`,
-    ].join('\n'),
-  });
-  const { status, output } = ensureRedisOn(path);
-  expect(output).toContain('redis-server is not installed: installing it with apt-get');
-  expect(output.trim().endsWith('redis-server')).toBe(true);
-  expect(status).toBe(0);
-  expect(readFileSync(log, 'utf8')).toBe('update\ninstall\n');
-});
-
-test('where no Redis can be installed, or only an old one is there, the three ways to get one are named', () => {
-  for (const programs of [{}, { 'redis-server': 'echo "Redis server v=6.0.16 sha=0"' }]) {
-    const { status, output } = ensureRedisOn(machineWith(programs));
-    expect(status).not.toBe(0);
-    for (const way of ['apt-get install redis-server', 'REDIS_URL', 'docker compose up']) expect(output).toContain(way);
-  }
 });
 
 test('a data directory has one system at a time, and the lock of a dead one is taken over', () => {

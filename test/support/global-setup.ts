@@ -22,7 +22,7 @@ const say = (line: string): void => console.log(line);
 
 export default async function setup(project: TestProject): Promise<() => void> {
   clearDeadRuns();
-  const redisProgram = ensureRedis(say);
+  const redisProgram = await ensureRedis(say);
   const runDirectory = createRunDirectory();
   // Ctrl-C ends the runner through this event and not through the teardown. Killed outright it leaves the servers to
   // the next run. The data is thrown away, so nothing has to end in an orderly way.
