@@ -15,7 +15,7 @@ export type WireContext = readonly [
 export interface PurchaseView extends Purchase {
   /** Purchases before this one in the line, at most; 0 unless WAITING. */
   readonly ahead: number;
-  /** null where nothing is known, for instance before an opening without a date. */
+  /** null where nothing is known: before an opening without a date, and during a pause. */
   readonly estimatedWaitSeconds: number | null;
   readonly counters: SkuCounters;
 }
@@ -23,12 +23,13 @@ export interface PurchaseView extends Purchase {
 function estimateWaitMs(purchase: Purchase, ahead: number, context: WireContext, now: number): number | null {
   const [wire, opensAt, admissionPerSecond, holdMs, nextDeadline] = context;
   const counters = toCounters(wire);
-  if (counters.saleStatus === 'SCHEDULED' && opensAt === 0) return null;
+  if (counters.saleStatus === 'PAUSED' || (counters.saleStatus === 'SCHEDULED' && opensAt === 0)) return null;
   const untilOpenMs = counters.saleStatus === 'SCHEDULED' ? Math.max(0, opensAt - now) : 0;
   const throttleMs = admissionPerSecond > 0 ? ((ahead + 1) * 1000) / admissionPerSecond : 0;
   if (ahead + purchase.quantity <= counters.available) return untilOpenMs + throttleMs;
-  // All of `held` may come back when the present holds end; whoever is further back waits for as many rounds more.
-  const rounds = counters.held > 0 ? Math.floor((ahead - counters.available) / counters.held) : 0;
+  // All that is not sold may come back when the holds on it end; whoever is further back waits for as many rounds more.
+  const unsold = counters.available + counters.held;
+  const rounds = unsold > 0 ? Math.floor((ahead - counters.available) / unsold) : 0;
   const holdsMs = nextDeadline > 0 ? Math.max(0, nextDeadline - now) : holdMs;
   return untilOpenMs + Math.max(throttleMs, holdsMs + Math.max(0, rounds) * holdMs);
 }
@@ -48,5 +49,6 @@ export function toView(purchase: Purchase, context: WireContext, now: number): P
 export function retryAfterSeconds(context: WireContext | false, now: number): number {
   const nextDeadline = context ? context[4] : 0;
   const untilFreeSeconds = nextDeadline > now ? Math.ceil((nextDeadline - now) / 1000) : 1;
-  return Math.min(LINE_FULL_RETRY_MAX_SECONDS, untilFreeSeconds + randomInteger(0, LINE_FULL_SPREAD_SECONDS));
+  const latestSeconds = LINE_FULL_RETRY_MAX_SECONDS - LINE_FULL_SPREAD_SECONDS;
+  return Math.min(latestSeconds, untilFreeSeconds) + randomInteger(0, LINE_FULL_SPREAD_SECONDS);
 }

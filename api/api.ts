@@ -4,12 +4,13 @@ import { createHoldSweeper } from '../actors/hold-sweeper.ts';
 import { createCounter } from '../actors/sku-actor.ts';
 import { createStockFeed } from '../actors/stock-feed.ts';
 import { createStockStore } from '../actors/stock-store.ts';
-import { systemClock } from '../core/clock.ts';
+import { sleep, systemClock } from '../core/clock.ts';
 import type { RuntimeConfig } from '../core/config.ts';
+import { READINESS_TIMEOUT_MS } from '../core/constants.ts';
 import type { Log } from '../core/log.ts';
 import { migrate } from '../core/postgres/migrate.ts';
 import { openPostgres } from '../core/postgres/postgres.ts';
-import { connectRedis } from '../core/redis/redis.ts';
+import { connectRedis, whenReady } from '../core/redis/redis.ts';
 import { openJobQueues } from '../shop/job-queues.ts';
 import { createEpochFollower } from '../shop/orders/orders.ts';
 import type { Route } from '../shop/route.ts';
@@ -49,9 +50,13 @@ export async function startApi(config: RuntimeConfig, log: Log): Promise<Api> {
   const sweeper = createHoldSweeper({ stock, clock, log });
   const shop = createShop({ config, postgres, stock, counter, feed, queue, clock, log });
 
+  const followEpoch = createEpochFollower({ postgres, stock });
   const attachment = keepAttached({
     prepare: () => migrate(postgres, MIGRATIONS),
-    follow: createEpochFollower({ postgres, stock }),
+    async follow() {
+      await whenReady(redis, READINESS_TIMEOUT_MS);
+      await followEpoch();
+    },
     log,
   });
   const gatekeeper = createGatekeeper(createAuthenticator(config.jwtSecret, clock), clock);
@@ -65,6 +70,11 @@ export async function startApi(config: RuntimeConfig, log: Log): Promise<Api> {
   const sockets = createSockets({ gatekeeper, purchases: shop.purchases, stock, feed, clock, log });
   const dispatcher = createDispatcher({ routes, gatekeeper, clock, log });
   const upgrader = createUpgrader({ gatekeeper, clock });
+  // Whom the system's port sends here before we are attached gets 503, while a process beside us could answer. But it is
+  // not waited for long: without Redis or Postgres we serve too, and say so.
+  const patience = new AbortController();
+  await Promise.race([attachment.attached, sleep(READINESS_TIMEOUT_MS, patience.signal)]);
+  patience.abort();
   const server = await startServer({ port: config.port, dispatcher, sockets, upgrader, clock });
 
   sweeper.start();

@@ -1,6 +1,6 @@
 // Reads what a client sent: JSON, query and schema, each failure a 4xx that names what is wrong and where.
 import type { ZodType } from 'zod';
-import { fault } from '../core/errors.ts';
+import { CodedError, fault } from '../core/errors.ts';
 
 /** `items[0].stock`, as a client would write it. */
 function fieldName(path: readonly PropertyKey[], fallback: string): string {
@@ -24,16 +24,21 @@ export function validate(schema: ZodType, value: unknown, whole: string): unknow
   throw fault('VALIDATION_FAILED', `not valid: ${names}`, { fields });
 }
 
-/** Postgres cannot store NUL in text, so it ends here, whatever field it is in. */
 const NUL_ESCAPE = '\\u0000';
+
+/** Postgres cannot store NUL in text, so it ends here, whatever field it is in. */
+function refuseNul(field: string, value: unknown): unknown {
+  if (!field.includes('\0') && !(typeof value === 'string' && value.includes('\0'))) return value;
+  const fields = [{ field: field.replaceAll('\0', ''), message: 'must not contain NUL' }];
+  throw fault('INVALID_JSON', 'the body contains a NUL character', { fields });
+}
 
 export function parseJson(bytes: Buffer): unknown {
   const text = bytes.toString('utf8');
-  if (text.includes(NUL_ESCAPE) || text.includes('\0'))
-    throw fault('INVALID_JSON', 'the body contains a NUL character');
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, text.includes(NUL_ESCAPE) ? refuseNul : undefined);
   } catch (error) {
+    if (error instanceof CodedError) throw error;
     throw fault('INVALID_JSON', 'the body is not valid JSON', { cause: error });
   }
 }
@@ -42,7 +47,10 @@ export function parseQuery(query: string): Record<string, string> {
   const values: Record<string, string> = Object.create(null);
   if (query === '') return values;
   for (const [name, value] of new URLSearchParams(query)) {
-    if (value.includes('\0')) throw fault('BAD_REQUEST', 'the query contains a NUL character');
+    if (value.includes('\0')) {
+      const fields = [{ field: name, message: 'must not contain NUL' }];
+      throw fault('BAD_REQUEST', 'the query contains a NUL character', { fields });
+    }
     values[name] = value;
   }
   return values;

@@ -64,13 +64,18 @@ function codesOf(route: Route): ErrorCode[] {
 
 const RETRY_AFTER = { description: 'Seconds', schema: { type: 'integer', minimum: 1 } };
 
+/** What is not final tells when to come back. */
+function saysWhen(status: number, codes: readonly ErrorCode[]): boolean {
+  return status === 429 || status === 503 || codes.includes('LINE_FULL');
+}
+
 function errorResponses(route: Route): Record<string, Json> {
   const byStatus = Map.groupBy(codesOf(route), (code) => ERRORS[code].status);
   const responses: Record<string, Json> = {};
   for (const [status, codes] of byStatus) {
     responses[String(status)] = {
       description: codes.map((code) => `${code}: ${ERRORS[code].title}`).join('. '),
-      ...(status === 429 || status === 503 ? { headers: { 'Retry-After': RETRY_AFTER } } : {}),
+      ...(saysWhen(status, codes) ? { headers: { 'Retry-After': RETRY_AFTER } } : {}),
       content: { [PROBLEM_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } },
     };
   }

@@ -19,7 +19,8 @@ export interface Problem {
 
 /** Whatever was thrown, as a fault of the catalogue. What is not foreseen is INTERNAL, with the cause attached. */
 export function toFault(error: unknown): CodedError {
-  if (error instanceof CodedError) return error;
+  // Whoever raised INTERNAL wrote for the log: scripts and keys are nobody else's business.
+  if (error instanceof CodedError && error.code !== 'INTERNAL') return error;
   if (isInfrastructureError(error)) {
     return fault('UNAVAILABLE', 'a database is not reachable right now', { retryAfterSeconds: 1, cause: error });
   }

@@ -1,10 +1,9 @@
 // The endpoints about the process itself: alive, ready, metrics, the document of the API. They are in the table like all others.
-import { renderMetrics } from '../core/metrics.ts';
+import { METRICS_CONTENT_TYPE, renderMetrics } from '../core/metrics.ts';
 import { defineRoute, type Route } from '../shop/route.ts';
 import { livenessSchema, type Readiness, readinessSchema } from './wire.ts';
 
 const TAG = 'System';
-const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 export interface SystemDependencies {
   checkReadiness(): Promise<Readiness>;
@@ -43,12 +42,12 @@ export function systemRoutes(dependencies: SystemDependencies): Route[] {
   const metrics = defineRoute({
     method: 'GET',
     path: '/metrics',
-    summary: 'Metrics of this process for Prometheus',
+    summary: 'Metrics of the one process that answers, for Prometheus; the label pid says which',
     tag: TAG,
     access: 'public',
-    replies: { 200: { description: 'Prometheus text format', contentType: METRICS_TYPE } },
+    replies: { 200: { description: 'Prometheus text format', contentType: METRICS_CONTENT_TYPE } },
     async handle() {
-      return { status: 200, text: await renderMetrics(), contentType: METRICS_TYPE };
+      return { status: 200, text: await renderMetrics(), contentType: METRICS_CONTENT_TYPE };
     },
   });
 

@@ -18,6 +18,8 @@ export interface Config {
   sandboxHost: string;
   /** Where the sandbox sends its events; the API on this machine when absent. */
   sandboxWebhookUrl?: string;
+  /** Where a worker process shows its metrics; nowhere when absent. */
+  workerMetricsPort?: number;
   logLevel: string;
   stripe: { secretKey?: string; webhookSecret?: string; apiBase?: string };
 }
@@ -66,6 +68,7 @@ const environmentSchema = z.object({
   SANDBOX_PORT: port.default(8081),
   SANDBOX_HOST: z.string().default('127.0.0.1'),
   SANDBOX_WEBHOOK_URL: url('http', 'https').optional(),
+  WORKER_METRICS_PORT: port.optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -95,6 +98,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
       redisUrl: values.REDIS_URL,
       jwtSecret: values.JWT_SECRET,
       sandboxWebhookUrl: values.SANDBOX_WEBHOOK_URL,
+      workerMetricsPort: values.WORKER_METRICS_PORT,
     }),
     stripe: present({
       secretKey: values.STRIPE_SECRET_KEY,

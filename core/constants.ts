@@ -89,8 +89,8 @@ export const BODY_LIMIT_BYTES = 64 * 1024;
 export const SOCKET_IDLE_SECONDS = 60;
 /** Bytes that may wait for a slow reader before messages to it are dropped (it resynchronises by asking). */
 export const SOCKET_BACKPRESSURE_BYTES = 64 * 1024;
-/** How long a client may take to send its body. */
-export const BODY_DEADLINE_MS = 10 * SECOND_MS;
+/** How long a client may take to send its body: uWebSockets.js cuts a slow one off after 8 to 12 s, without a word. */
+export const BODY_DEADLINE_MS = 6 * SECOND_MS;
 /** What a handler gets beyond REQUEST_DEADLINE_MS before the door answers in its place. */
 export const REQUEST_GRACE_MS = 2 * SECOND_MS;
 /** How often overdue requests, silent sockets and expired tokens are looked for. */

@@ -3,7 +3,11 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 const registry = new Registry();
+// Several API processes share one port, and a scrape reaches one of them: the label keeps their counters apart.
+registry.setDefaultLabels({ pid: String(process.pid) });
 let isCollectingDefaults = false;
+
+export const METRICS_CONTENT_TYPE: string = registry.contentType;
 
 /** Seconds; from a sold-out answer out of memory to a request at its deadline. */
 export const LATENCY_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];

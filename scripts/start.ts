@@ -69,7 +69,10 @@ async function main(): Promise<void> {
   say('stopped');
 }
 
-/** A fenced system (its Redis lost what Postgres knows) is not ready, and stays up: the rebuild needs it. */
+const FENCED =
+  'Redis lacks what Postgres knows, so nothing is sold. Stop, and start again with the Redis (its append-only file) that belongs to this database';
+
+/** A fenced system is not ready, and stays up: who looks into it needs its servers. */
 async function untilReady(running: System): Promise<void> {
   let lastReason = '';
   while (!stopping.signal.aborted) {
@@ -77,7 +80,7 @@ async function untilReady(running: System): Promise<void> {
       return await running.ready(READINESS_PATIENCE_MS);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (reason !== lastReason) say(`${reason} (fenced: see npm run ops -- audit, npm run ops -- rebuild)`);
+      if (reason !== lastReason) say(reason.includes('"redis":"fenced"') ? `${reason}: ${FENCED}` : reason);
       lastReason = reason;
     }
   }

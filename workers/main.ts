@@ -5,6 +5,7 @@ import { loadConfig, requireRuntime, type RuntimeConfig } from '../core/config.t
 import { START_RETRY_MS, STOP_GRACE_MS, WORKER_CONCURRENCY } from '../core/constants.ts';
 import { hasCode, messageOf } from '../core/errors.ts';
 import { createLog, type Log } from '../core/log.ts';
+import { openMetricsEndpoint } from '../core/metrics-endpoint.ts';
 import { migrate } from '../core/postgres/migrate.ts';
 import { isInfrastructureError, openPostgres } from '../core/postgres/postgres.ts';
 import { connectRedis, whenReady } from '../core/redis/redis.ts';
@@ -36,7 +37,17 @@ async function untilReachable(
   }
 }
 
+/** Before anything else, so that workers that wait can be looked at too. A port that is taken costs the metrics alone. */
+async function showMetrics({ workerMetricsPort: port }: RuntimeConfig, log: Log): Promise<void> {
+  if (port === undefined) return;
+  await openMetricsEndpoint(port).then(
+    (endpoint) => log.info({ port: endpoint.port }, 'metrics are shown'),
+    (error: unknown) => log.error({ port, reason: messageOf(error) }, 'metrics cannot be shown'),
+  );
+}
+
 async function run(config: RuntimeConfig, log: Log, signal: AbortSignal): Promise<void> {
+  await showMetrics(config, log);
   // Twice, so that a job that asks beside its own transaction never waits for a job that does the same.
   const postgres = openPostgres(config.databaseUrl, { max: WORKER_CONCURRENCY * 2, name: 'doorbuster-workers', log });
   const redis = connectRedis(config.redisUrl, 'scripts', log);

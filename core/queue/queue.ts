@@ -131,9 +131,12 @@ export function runQueue<M>(
   worker.on('error', (error) => log.warn({ queue: name, reason: error.message }, 'a worker failed'));
   worker.on('failed', (job, error) => {
     const isDead = error instanceof UnrecoverableError;
-    const facts = { queue: name, job: job?.name, jobId: job?.id, attempt: job?.attemptsMade, reason: error.message };
+    const attempt = job?.attemptsMade ?? 1;
+    const facts = { queue: name, job: job?.name, jobId: job?.id, attempt, reason: error.message };
     if (isDead) log.error(facts, 'a job is a dead letter');
-    else log.warn(facts, 'a job will be tried again');
+    // In an outage hundreds of jobs try for as long as it lasts: each tells of its tries ever more rarely.
+    else if (Number.isInteger(Math.log2(attempt))) log.warn(facts, 'a job will be tried again');
+    else log.debug(facts, 'a job will be tried again');
   });
   return {
     async close() {

@@ -2,7 +2,7 @@
 // owns that directory; a server left there by a crash is stopped first. Readiness is read where pg_ctl reads it, in
 // postmaster.pid, so no client is needed here.
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { sleep } from '../clock.ts';
 import { POSTGRES_START_LIMIT_MS, PROCESS_POLL_MS } from '../constants.ts';
@@ -119,10 +119,21 @@ function commandWords({ directory, settings }: PostgresOptions, port: number): s
 
 async function stopOrphan(directory: string, say: Say): Promise<void> {
   const pid = readState(directory)?.pid;
-  if (pid === undefined || !isAlive(pid) || !isServerOf(pid, directory, ['postgres'], directory)) return;
+  if (pid === undefined) return;
+  if (!isAlive(pid) || !isServerOf(pid, directory, ['postgres'], directory)) return disown(directory);
   say(`a Postgres of an earlier run still lives (pid ${pid}): stopping it first`);
   const isGone = await endProcess(pid, STOP_STEPS.slice(0, 2));
   if (!isGone) throw new Error(`the Postgres of an earlier run (pid ${pid}) does not end: end it, then start again`);
+}
+
+/**
+ * Postgres refuses to start while the pid in the file exists, even if it is a zombie (in a container nobody may ever
+ * collect it) or somebody else's by now. With our own pid, that of its parent to be, it goes on to the better question,
+ * which must not be skipped: whether the old server's shared memory is still in use.
+ */
+function disown(directory: string): void {
+  const file = join(directory, 'postmaster.pid');
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/^-?\d+/, String(process.pid)));
 }
 
 /** postmaster.pid: the pid in line 1, the state in line 8. */

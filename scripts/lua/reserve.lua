@@ -27,20 +27,21 @@ end
 
 local function refuse_all(code)
   local results = {}
-  for i = 1, #ITEMS do results[i] = { 'r', code, '' } end
+  for i, item in ipairs(ITEMS) do
+    results[i] = { 'r', is_sound(item) and purchases[item[1]] and 'KEY_REUSED' or code, '' }
+  end
   return reply('OK', { false, results })
 end
 
 local sale = open_sale(SALE_ID)
 if not sale then return refuse_all('SALE_NOT_FOUND') end
-local s = open_sku(SALE_ID, SKU_NAME)
-if not s then return refuse_all('SKU_NOT_FOUND') end
-
 local ids, names = {}, {}
 for _, item in ipairs(ITEMS) do
   if is_sound(item) then ids[#ids + 1], names[#names + 1] = item[1], item[2] end
 end
 read_into_book(ids)
+local s = open_sku(SALE_ID, SKU_NAME)
+if not s then return refuse_all('SKU_NOT_FOUND') end
 read_buyers(sale, names)
 
 local closed_gate = gate(BACKLOG_MAX)
@@ -57,7 +58,7 @@ local function why_refused(item)
   if closed_gate then return closed_gate end
   local entry = buyer_of(sale, item[2])
   if sale.perBuyerLimit > 0 and entry.units + quantity > sale.perBuyerLimit then
-    return 'LIMIT_EXCEEDED', entry.ids[#entry.ids]
+    return 'LIMIT_EXCEEDED', live_of(entry)
   end
   if quantity > s.loaded - s.sold then return 'SOLD_OUT' end
   return nil

@@ -56,10 +56,18 @@ export function createSpectator(url: string, token: string, offer: Offer, stock:
       headers: { authorization: `Bearer ${token}` },
       perMessageDeflate: false,
     });
+    const subscribe = (): void => {
+      if (opening.readyState === WebSocket.OPEN) opening.send(JSON.stringify({ type: 'subscribe', ...offer }));
+    };
     socket = opening;
-    opening.on('open', () => opening.send(JSON.stringify({ type: 'subscribe', ...offer })));
-    // The contract's message; whatever else it is, `hear` leaves it alone.
-    opening.on('message', (data) => hear(readFrame(data) as unknown as Line));
+    opening.on('open', subscribe);
+    opening.on('message', (data) => {
+      // The contract's message; whatever else it is, `hear` leaves it alone.
+      const message = readFrame(data) as unknown as Line;
+      // We ask for one thing only: it was refused, by a process that has just started or whose Redis is away.
+      if (message.type === 'error') setTimeout(subscribe, RECONNECT_MS);
+      else hear(message);
+    });
     opening.on('error', () => undefined); // 'close' follows
     opening.on('close', () => setTimeout(connect, RECONNECT_MS));
   }

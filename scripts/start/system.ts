@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { sleep } from '../../core/clock.ts';
 import type { Config, RuntimeConfig } from '../../core/config.ts';
 import { PROCESS_POLL_MS, READY_LIMIT_MS } from '../../core/constants.ts';
+import { messageOf } from '../../core/errors.ts';
 import { migrate } from '../../core/postgres/migrate.ts';
-import { openPostgres } from '../../core/postgres/postgres.ts';
+import { isInfrastructureError, openPostgres } from '../../core/postgres/postgres.ts';
 import { openDataDirectory, readSecrets } from '../../core/services/data-dir.ts';
 import { startMark } from '../../core/services/process-table.ts';
 import { type RunningProcess, removeRunFile, writeRunFile } from '../../core/services/run-file.ts';
@@ -124,6 +125,10 @@ async function applyMigrations(databaseUrl: string, say: Say): Promise<void> {
   try {
     const applied = await migrate(postgres, new URL('../../db/migrations/', import.meta.url));
     if (applied.length > 0) say(`applied ${applied.length} migrations to the database`);
+  } catch (error) {
+    if (!isInfrastructureError(error)) throw error;
+    // Without the name in it the message would be somebody's connection refused.
+    throw new Error(`Postgres (DATABASE_URL) cannot be used: ${messageOf(error)}`, { cause: error });
   } finally {
     await postgres.close();
   }

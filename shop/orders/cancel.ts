@@ -15,16 +15,20 @@ export async function cancelOrder(deps: CancelDependencies, order: Order): Promi
   if (order.status === 'REFUNDED') return order;
   if (order.status === 'CREATED') return cancelUnpaid(deps, order);
   if (order.status === 'CONFIRMED' || order.status === 'PACKED') return cancelPaid(deps, order);
-  // A former attempt may have died between the order and its units.
-  if (order.status === 'CANCELLED') return (await isPaid(deps, order)) ? giveBack(deps, order) : order;
-  throw tooLate(order);
+  if (order.status !== 'CANCELLED') throw tooLate(order);
+  // A former attempt may have died between the order and its units, or be a moment ahead of Postgres.
+  const status = await purchaseStatus(deps, order);
+  if (status === 'CONFIRMED') return giveBack(deps, order);
+  return status === 'REFUNDED' ? { ...order, status } : order;
 }
 
 /** A paid one only. */
 export async function refundOrder(deps: CancelDependencies, order: Order): Promise<Order> {
-  // Postgres may be behind: whether these two are paid only Redis knows.
+  // Postgres may be behind: whether these two are paid, or refunded by now, only Redis knows.
   const isDoubtful = order.status === 'CREATED' || order.status === 'CANCELLED';
-  if (!isDoubtful || (await isPaid(deps, order))) return cancelOrder(deps, order);
+  const status = isDoubtful ? await purchaseStatus(deps, order) : undefined;
+  if (status === 'REFUNDED') return { ...order, status };
+  if (!isDoubtful || status === 'CONFIRMED') return cancelOrder(deps, order);
   throw fault('ILLEGAL_TRANSITION', 'An order that is not paid has nothing to refund');
 }
 
@@ -45,7 +49,7 @@ async function cancelUnpaid(deps: CancelDependencies, order: Order): Promise<Ord
 
 async function cancelPaid(deps: CancelDependencies, order: Order): Promise<Order> {
   // Redis forgets a sale a day after it closed; without its units the order stays as it is.
-  if (order.purchaseId === null || !(await isPaid(deps, order))) {
+  if ((await purchaseStatus(deps, order)) !== 'CONFIRMED') {
     const now = await findOrder(deps.postgres, order.orderId);
     if (now !== undefined && now.status !== order.status) return cancelOrder(deps, now);
     throw tooLate(order);
@@ -67,10 +71,11 @@ async function giveBack({ stock }: CancelDependencies, order: Order): Promise<Or
   throw tooLate(order);
 }
 
-async function isPaid({ stock }: CancelDependencies, { purchaseId }: Order): Promise<boolean> {
-  if (purchaseId === null) return false;
+/** As Redis has it; undefined for a cart's order, and for what Redis has forgotten. */
+async function purchaseStatus({ stock }: CancelDependencies, { purchaseId }: Order) {
+  if (purchaseId === null) return undefined;
   const [purchase] = await stock.look([purchaseId]);
-  return purchase?.status === 'CONFIRMED';
+  return purchase?.status;
 }
 
 function tooLate({ status }: Order): CodedError {

@@ -3,7 +3,7 @@
 import type { Purchase } from '../../actors/records.ts';
 import type { Counter } from '../../actors/sku-actor.ts';
 import type { BuyOutcome, PurchaseView, StockStore } from '../../actors/stock-store.ts';
-import { fault, hasCode } from '../../core/errors.ts';
+import { fault, hasCode, messageOf } from '../../core/errors.ts';
 import { fingerprint, hashedId, partitionOf, randomId } from '../../core/ids.ts';
 import type { Log } from '../../core/log.ts';
 import { isInfrastructureError, type Postgres } from '../../core/postgres/postgres.ts';
@@ -63,6 +63,7 @@ function show(purchase: Found, payment?: PaymentView): PurchaseReply {
 
 export function createPurchases(dependencies: PurchasesDependencies): Purchases {
   const { postgres, stock, counter, log } = dependencies;
+  let lastBlindness = '';
 
   async function find(purchaseId: string, buyer: string): Promise<Found> {
     if (!isPurchaseId(purchaseId)) throw notFound();
@@ -78,10 +79,15 @@ export function createPurchases(dependencies: PurchasesDependencies): Purchases 
     if (!purchase.hadHold) return undefined;
     try {
       if (purchase.status === 'RESERVED') await dependencies.onPaymentWanted(purchase.purchaseId);
-      return await dependencies.paymentOf(purchase.purchaseId);
+      const payment = await dependencies.paymentOf(purchase.purchaseId);
+      lastBlindness = '';
+      return payment;
     } catch (error) {
       if (!isInfrastructureError(error)) throw error;
-      log.warn({ purchaseId: purchase.purchaseId, err: error }, 'a purchase is shown without its payment');
+      const reason = messageOf(error);
+      // One line when the trouble begins or changes, not one for everybody who looks meanwhile.
+      if (reason !== lastBlindness) log.warn({ reason }, 'purchases are shown without their payments');
+      lastBlindness = reason;
       return undefined;
     }
   }

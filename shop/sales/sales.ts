@@ -5,7 +5,7 @@ import type { SaleDefinition, SaleSnapshot } from '../../actors/sale-verbs.ts';
 import type { StockStore } from '../../actors/stock-store.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import { PARTITIONS, PAYMENT_STARTS_PER_SECOND, RESCUE_INTERVAL_MS } from '../../core/constants.ts';
-import { fault } from '../../core/errors.ts';
+import { fault, hasCode } from '../../core/errors.ts';
 import { fingerprint, hashedId, randomId } from '../../core/ids.ts';
 import type { Log } from '../../core/log.ts';
 import type { Postgres } from '../../core/postgres/postgres.ts';
@@ -193,10 +193,18 @@ export function createSales(dependencies: SalesDependencies): Sales {
 
     async installMissing() {
       const rows = await notInstalled(postgres, INSTALL_PAGE, RESCUE_INTERVAL_MS);
+      let refused: unknown;
       for (const row of rows) {
-        await install(row);
-        log.warn({ saleId: row.saleId }, 'a sale that Redis had not heard of was installed');
+        try {
+          await install(row);
+          log.warn({ saleId: row.saleId }, 'a sale that Redis had not heard of was installed');
+        } catch (error) {
+          // One that Redis refuses must not keep the others out; when Redis is away, all of them come again.
+          if (!hasCode(error, 'INTERNAL')) throw error;
+          refused ??= fault('INTERNAL', `${row.saleId} cannot be installed: ${error.detail}`, { cause: error });
+        }
       }
+      if (refused !== undefined) throw refused;
       return rows.length;
     },
   };

@@ -54,37 +54,45 @@ export function toInventoryReply(counters: Omit<SkuCounters, 'version' | 'head' 
   };
 }
 
-export const adjustSchema = z.object({
-  sku: skuSchema,
-  quantity: z
-    .int()
-    .min(-MAX_ADJUSTMENT)
-    .max(MAX_ADJUSTMENT)
-    .refine((value) => value !== 0, 'must not be zero')
-    .describe('units to add to the stock, or, negative, to take from it'),
-  reason: printable(200).default('adjust'),
-});
+/** A SKU by our name or by the seed's. */
+const subject = {
+  sku: skuSchema.optional(),
+  variantId: skuSchema.optional(),
+  productId: z.string().max(128).optional(),
+};
+
+function skuOf(named: { sku?: string | undefined; variantId?: string | undefined }, context: z.RefinementCtx): string {
+  const sku = named.sku ?? named.variantId;
+  if (sku === undefined) {
+    context.addIssue({ code: 'custom', path: ['sku'], message: 'sku or variantId is required' });
+    return z.NEVER;
+  }
+  if (named.variantId !== undefined && named.variantId !== sku) {
+    context.addIssue({ code: 'custom', path: ['variantId'], message: 'contradicts sku' });
+  }
+  return sku;
+}
+
+export const adjustSchema = z
+  .object({
+    ...subject,
+    quantity: z
+      .int()
+      .min(-MAX_ADJUSTMENT)
+      .max(MAX_ADJUSTMENT)
+      .refine((value) => value !== 0, 'must not be zero')
+      .describe('units to add to the stock, or, negative, to take from it'),
+    reason: printable(200).default('adjust'),
+  })
+  .transform((change, context) => {
+    return { sku: skuOf(change, context), quantity: change.quantity, reason: change.reason };
+  });
 
 export type AdjustRequest = z.output<typeof adjustSchema>;
 
 const lineSchema = z
-  .object({
-    sku: skuSchema.optional(),
-    variantId: skuSchema.optional(),
-    productId: z.string().max(128).optional(),
-    quantity: z.int().min(1).max(MAX_LINE_QUANTITY),
-  })
-  .transform((line, context) => {
-    const sku = line.sku ?? line.variantId;
-    if (sku === undefined) {
-      context.addIssue({ code: 'custom', path: ['sku'], message: 'sku or variantId is required' });
-      return z.NEVER;
-    }
-    if (line.variantId !== undefined && line.variantId !== sku) {
-      context.addIssue({ code: 'custom', path: ['variantId'], message: 'contradicts sku' });
-    }
-    return { sku, quantity: line.quantity };
-  });
+  .object({ ...subject, quantity: z.int().min(1).max(MAX_LINE_QUANTITY) })
+  .transform((line, context) => ({ sku: skuOf(line, context), quantity: line.quantity }));
 
 export const reserveSchema = z.object({
   orderId: orderIdSchema,

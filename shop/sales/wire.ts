@@ -16,6 +16,8 @@ export const SKU_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 const MAX_STOCK = 10_000_000;
 export const MAX_ITEMS = 100;
 const MAX_HOLD_SECONDS = 86_400;
+/** One purchase in a quarter of an hour: what is slower is a sale that stands still. */
+const MIN_ADMISSION_PER_SECOND = 0.001;
 /** Far beyond any price, and safely inside a double's integers in minor units, times the largest quantity. */
 const MAX_PRICE = 1_000_000_000;
 
@@ -26,6 +28,8 @@ export const skuSchema = z.string().regex(SKU_PATTERN, 'must be 1 to 64 letters,
 export const currencySchema = z.string().regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code of three capital letters');
 export const saleIdSchema = z.string().max(128);
 export const instantSchema = z.iso.datetime({ offset: true });
+/** In Redis 0 is "none" and an instant is milliseconds since 1970. */
+const plannedInstant = instantSchema.refine((text) => !(Date.parse(text) <= 0), 'must be later than 1970');
 
 /** Whether a text may name a sale at all; only such texts get near a Redis key. */
 export function isSaleId(text: string): boolean {
@@ -41,12 +45,12 @@ const itemSchema = z.object({
 
 const createSaleShape = z.object({
   name: printable(200),
-  opensAt: instantSchema.nullable().default(null),
-  closesAt: instantSchema.nullable().default(null),
+  opensAt: plannedInstant.nullable().default(null),
+  closesAt: plannedInstant.nullable().default(null),
   holdSeconds: z.int().min(1).max(MAX_HOLD_SECONDS).default(600),
   perBuyerLimit: z.int().min(1).max(PER_BUYER_LIMIT_MAX).default(1),
   lineLimit: z.int().min(0).max(MAX_STOCK).nullable().default(null),
-  admissionPerSecond: z.number().positive().max(1_000_000).nullable().default(null),
+  admissionPerSecond: z.number().min(MIN_ADMISSION_PER_SECOND).max(1_000_000).nullable().default(null),
   paymentStart: z.enum(['eager', 'on_demand']).default('eager'),
   items: z.array(itemSchema).min(1).max(MAX_ITEMS),
 });

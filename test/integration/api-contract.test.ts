@@ -190,6 +190,7 @@ describe('the contract', () => {
     ]);
     expect(buy.security).toEqual([{ bearer: [] }]);
     expect(buy.responses['503'].headers).toHaveProperty('Retry-After');
+    expect(buy.responses['409'].headers).toHaveProperty('Retry-After');
     expect(buy.requestBody.content['application/json'].schema.properties).toHaveProperty('sku');
   });
 

@@ -62,6 +62,19 @@ describe('bodies that are no purchase', () => {
     expect([answer.status, answer.body.code]).toEqual([400, code]);
   });
 
+  it('a NUL is refused where it is, and what only looks like one is not', async () => {
+    const send = (name: string) =>
+      api.call('POST', `/api/v1/sales/${saleId}/purchases`, {
+        token,
+        raw: `{"sku":"none","${name}":["x"]}`,
+        headers: { 'content-type': 'application/json' },
+      });
+    expect((await send('no\\u0000te')).body.fields).toEqual([{ field: 'note', message: 'must not contain NUL' }]);
+    expect((await send('no\\\\u0000te')).body.code).toBe('SKU_NOT_FOUND');
+    const query = await api.call('GET', '/api/v1/sales?after=%00');
+    expect([query.status, query.body.fields[0].field]).toEqual([400, 'after']);
+  });
+
   it('tells a prototype from a purchase', async () => {
     const raw = `{"__proto__":{"sku":"${sku}","quantity":1},"constructor":{"prototype":{"sku":"A"}}}`;
     const answer = await api.call('POST', `/api/v1/sales/${saleId}/purchases`, {

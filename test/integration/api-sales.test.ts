@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomId } from '../../core/ids.ts';
+import { insertSale } from '../../shop/sales/insert-store.ts';
 import { newBuyer, openSale, startTestApi, type TestApi, tokenOf } from '../support/api.ts';
 
 let api: TestApi;
@@ -91,6 +92,36 @@ describe('sales over HTTP', () => {
     expect(first.body.items[0].items[0]).toMatchObject({ loaded: 10, available: 9, held: 1, sold: 0 });
     const second = await api.call('GET', `/api/v1/sales?limit=1&after=${first.body.next}`);
     expect(second.body.items[0].saleId).toBe(sales[2]?.saleId);
+  });
+
+  it('that Redis refuses keep no other out of it', async () => {
+    const { postgres } = api.database;
+    const [bad, good] = [randomId('sale', 1), randomId('sale', 2)];
+    const common = { name: 'x', closesAt: null, holdSeconds: 1, perBuyerLimit: 1, lineLimit: null, createdBy: 'u_1' };
+    for (const [saleId, opensAt] of [
+      [bad, -1],
+      [good, null],
+    ] as const) {
+      const stock = [{ sku: newSku(), stock: 1, unitPrice: 1, currency: 'INR' }];
+      const sale = {
+        ...common,
+        saleId,
+        opensAt,
+        admissionPerSecond: null,
+        paymentStart: 'eager',
+        items: stock,
+      } as const;
+      await insertSale(postgres, sale);
+    }
+    await postgres.query(
+      "UPDATE sales SET created_at = created_at - interval '1 hour' - (sale_id = $1)::int * interval '1 minute' WHERE sale_id = ANY($2)",
+      [bad, [bad, good]],
+    );
+    await expect(api.api.shop.sales.installMissing()).rejects.toThrow(bad);
+    const opened = await api.call('POST', `/api/v1/sales/${good}/open`, { token: admin });
+    expect([opened.status, opened.body.items[0].loaded]).toEqual([200, 1]);
+    await postgres.query('DELETE FROM sale_items WHERE sale_id = $1', [bad]);
+    await postgres.query('DELETE FROM sales WHERE sale_id = $1', [bad]);
   });
 
   it('installs a sale that a crash kept from Redis when somebody needs it', async () => {

@@ -170,6 +170,19 @@ describe('orders', () => {
     await untilStored(bought.orderId, 'REFUNDED');
   });
 
+  it('that are refunded stay so for whoever asks again before Postgres has heard of it', async () => {
+    const buyer = await newBuyer();
+    const bought = await buy(buyer);
+    await pay(bought);
+    await untilStored(bought.orderId, 'CONFIRMED');
+    await t.database.postgres.query('UPDATE orders SET version = 1000 WHERE order_id = $1', [bought.orderId]);
+    const admin = await tokenOf('u_admin', 'ADMIN');
+    for (const _ of [1, 2]) expect((await refund(bought.orderId, admin)).body).toMatchObject({ status: 'REFUNDED' });
+    expect((await cancel(bought.orderId, buyer.token)).body).toMatchObject({ status: 'REFUNDED' });
+    expect(await stored(bought.orderId)).toBe('CANCELLED');
+    await vi.waitFor(() => expect(refunds).toEqual([bought.purchaseId]), { timeout: 20_000 });
+  });
+
   it('that are shipped stay sold', async () => {
     const buyer = await newBuyer();
     const bought = await buy(buyer);

@@ -30,11 +30,11 @@ afterEach(async () => {
 afterAll(() => bench.close());
 
 /** A queue of its own per test, and a worker on it. */
-function open(handlers: JobHandlers<Jobs>, concurrency = 4): JobQueue<Jobs> {
+function open(handlers: JobHandlers<Jobs>, concurrency = 4, workerLog = log): JobQueue<Jobs> {
   serial += 1;
   const name = `test-${serial}`;
   queue = openQueue<Jobs>(name, bench.url);
-  const worker = runQueue<Jobs>(name, bench.url, handlers, { concurrency, log });
+  const worker = runQueue<Jobs>(name, bench.url, handlers, { concurrency, log: workerLog });
   closers.push(
     () => worker.close(),
     () => queue.close(),
@@ -67,17 +67,21 @@ describe('queue', () => {
     await expect(queue.add('number.add', { n: 1 }, { jobId: 'a:b' })).rejects.toThrow(/colon/);
   });
 
-  it('tries again after infrastructure errors, however many, without a dead letter', async () => {
+  it('tries again after infrastructure errors, however many, without a dead letter, and tells of it ever more rarely', async () => {
     let attempts = 0;
-    open({
+    const told: number[] = [];
+    const listening = pino({ level: 'warn' }, { write: (line: string) => void told.push(JSON.parse(line).attempt) });
+    const handlers: JobHandlers<Jobs> = {
       'number.add': async (_payload, job) => {
         attempts = job.attempt;
-        if (attempts <= 3) throw fault('UNAVAILABLE');
+        if (attempts <= 5) throw fault('UNAVAILABLE');
       },
-    });
+    };
+    open(handlers, 1, listening);
     await queue.add('number.add', { n: 1 });
-    await expect.poll(() => attempts, PATIENT).toBe(4);
+    await expect.poll(() => attempts, PATIENT).toBe(6);
     await expect.poll(() => queue.counts(), PATIENT).toEqual({ waiting: 0, active: 0, delayed: 0, failed: 0 });
+    expect(told).toEqual([1, 2, 4]);
   });
 
   it('keeps what failed for good as a dead letter that can be replayed or removed', async () => {

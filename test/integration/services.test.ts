@@ -1,6 +1,7 @@
 // The servers that we run ourselves: what they were told is on the disk, a crash is repaired by the next start, and
 // nobody else's process is ever touched.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -120,6 +121,30 @@ test('a pid file that names a process of somebody else harms nobody', async () =
   expect(isAlive(stranger.pid ?? 0)).toBe(true);
   expect(isAlive(service.pid)).toBe(true);
   stranger.kill('SIGKILL');
+});
+
+test('a Postgres whose old pid nobody collected, or somebody else has by now, starts all the same', async () => {
+  const directory = join(temporaryDirectory('pg-pid'), 'postgres');
+  const pidFile = join(directory, 'postmaster.pid');
+  let service = await postgresIn(directory);
+  await ask(service, 'CREATE TABLE kept AS SELECT 1 AS n');
+  // As the same user: another's process Postgres would not take for its own.
+  const { uid, gid } = statSync(pidFile);
+  // The shell's child ends at once; what the shell has become meanwhile never asks for it.
+  const script = 'sleep 0 & echo $!; exec sleep 1000';
+  const parent = spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'], uid, gid });
+  const [said] = await once(parent.stdout, 'data');
+  const zombie = Number.parseInt(String(said), 10);
+  await expect.poll(() => isAlive(zombie)).toBe(false);
+  for (const pid of [zombie, parent.pid ?? 0]) {
+    service.kill('SIGKILL');
+    await service.ended;
+    writeFileSync(pidFile, readFileSync(pidFile, 'utf8').replace(/^\d+/, String(pid)));
+    service = await postgresIn(directory, service.port);
+    expect(await ask(service, 'SELECT n FROM kept')).toEqual([{ n: 1 }]);
+  }
+  expect(isAlive(parent.pid ?? 0)).toBe(true);
+  parent.kill('SIGKILL');
 });
 
 test('a Redis that cannot start says why', async () => {

@@ -36,11 +36,28 @@ describe('look', () => {
     expect(views[0]?.counters).toMatchObject({ saleStatus: 'SCHEDULED', waiting: 3, head: 1, lastTicket: 3 });
   });
 
-  it('says nothing of the wait before an opening without a date', async () => {
-    const sale = saleOf({ startNow: false });
+  it('counts the rounds of holds before the opening as after it', async () => {
+    const sale = saleOf({ stock: 2, startNow: false, opensAt: START_MS + 10_000 });
     await t.stock.createSale(sale);
-    const [one] = await t.buy(sale.saleId, [{}]);
-    expect((await t.stock.look([idOf(one)]))[0]).toMatchObject({ ahead: 0, estimatedWaitSeconds: null });
+    const ids = (await t.buy(sale.saleId, many(7))).map(idOf);
+    const waits = async () => (await t.stock.look(ids)).map((view) => view?.estimatedWaitSeconds);
+    expect(await waits()).toEqual([10, 10, 70, 70, 130, 130, 190]);
+    t.clock.advance(10_000);
+    await sweepPartition(t.stock, PARTITION);
+    expect(await waits()).toEqual([0, 0, 60, 60, 120, 120, 180]);
+  });
+
+  it('says nothing of the wait before an opening without a date, and during a pause', async () => {
+    const sale = saleOf({ stock: 1, startNow: false });
+    await t.stock.createSale(sale);
+    const [one, two] = (await t.buy(sale.saleId, many(2))).map(idOf);
+    const view = async (id = '') => (await t.stock.look([id]))[0];
+    expect(await view(one)).toMatchObject({ ahead: 0, estimatedWaitSeconds: null });
+    await t.stock.setSaleState(sale.saleId, 'open');
+    await sweepPartition(t.stock, PARTITION);
+    expect(await view(two)).toMatchObject({ ahead: 0, estimatedWaitSeconds: 60 });
+    await t.stock.setSaleState(sale.saleId, 'pause');
+    expect(await view(two)).toMatchObject({ ahead: 0, estimatedWaitSeconds: null });
   });
 });
 

@@ -1,5 +1,6 @@
 // reserve: who gets a hold, who waits, who is refused; and that a refused one leaves nothing behind.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { LINE_FULL_RETRY_MAX_SECONDS, LINE_FULL_SPREAD_SECONDS } from '../../core/constants.ts';
 import { randomId } from '../../core/ids.ts';
 import { idOf, openTestStock, PARTITION, readCensus, saleOf, type TestStock, told } from '../support/stock.ts';
 
@@ -83,6 +84,17 @@ describe('reserve', () => {
     expect(told(await t.buy(sale.saleId, [{ buyer: 'u_a' }]))).toEqual(['RESERVED 3']);
   });
 
+  it('sends a buyer at the limit to what they can still pay or give back, else to what they have bought', async () => {
+    const sale = saleOf({ perBuyerLimit: 2 });
+    await t.stock.createSale(sale);
+    const [held, paid] = (await t.buy(sale.saleId, [{ buyer: 'u_a' }, { buyer: 'u_a' }])).map(idOf);
+    const refused = async () => (await t.buy(sale.saleId, [{ buyer: 'u_a' }]))[0];
+    await t.stock.confirm([{ purchaseId: paid ?? '', paymentRef: 'pi' }]);
+    expect(await refused()).toEqual({ kind: 'refused', code: 'LIMIT_EXCEEDED', purchaseId: held });
+    await t.stock.confirm([{ purchaseId: held ?? '', paymentRef: 'pi' }]);
+    expect(await refused()).toEqual({ kind: 'refused', code: 'LIMIT_EXCEEDED', purchaseId: paid });
+  });
+
   it('counts the limit over the SKUs of a sale, not over sales', async () => {
     const items = ['A', 'B'].map((sku) => ({ sku, stock: 2, unitPrice: 1, currency: 'EUR' }));
     const [sale, other] = [saleOf({ items }), saleOf()];
@@ -123,6 +135,19 @@ describe('reserve', () => {
 });
 
 describe('the line', () => {
+  it('calls those whom it has no room for back at spread moments, within a minute', async () => {
+    const sale = saleOf({ stock: 1, lineLimit: 0, holdMs: 3_600_000 });
+    await t.stock.createSale(sale);
+    const [, ...refused] = await t.buy(
+      sale.saleId,
+      Array.from({ length: 101 }, () => ({})),
+    );
+    const moments = refused.map((one) => (one.kind === 'refused' ? (one.retryAfterSeconds ?? 0) : 0));
+    expect(Math.max(...moments)).toBeLessThanOrEqual(LINE_FULL_RETRY_MAX_SECONDS);
+    expect(Math.min(...moments)).toBeGreaterThan(LINE_FULL_RETRY_MAX_SECONDS - 2 * LINE_FULL_SPREAD_SECONDS);
+    expect(new Set(moments).size).toBeGreaterThan(1);
+  });
+
   it('has twice the stock as places unless told, and no limit before the opening', async () => {
     const sale = saleOf({ stock: 1, startNow: false });
     await t.stock.createSale(sale);
@@ -134,7 +159,7 @@ describe('the line', () => {
     await t.stock.setSaleState(sale.saleId, 'open');
     // The room keeps its places and is admitted in order; newcomers find the line full.
     const full = await t.buy(sale.saleId, [{}]);
-    expect(full).toEqual([{ kind: 'refused', code: 'LINE_FULL', retryAfterSeconds: 60 }]);
+    expect(full).toEqual([{ kind: 'refused', code: 'LINE_FULL', retryAfterSeconds: expect.any(Number) }]);
     const { purchases } = await readCensus(t.stock, sale.saleId);
     expect(purchases.map((p) => p.status)).toEqual(['RESERVED', 'WAITING', 'WAITING', 'WAITING', 'WAITING']);
     const two = saleOf({ stock: 2 });

@@ -77,6 +77,7 @@ describe('a batch that is sent again', () => {
     const before = await t.dump();
     expect(told(await t.buy(sale.saleId, [{ ...wish, buyer: 'u_other' }]))).toEqual(['KEY_REUSED']);
     expect(told(await t.buy(sale.saleId, [wish], 'CAP'))).toEqual(['KEY_REUSED']);
+    expect(told(await t.buy(sale.saleId, [wish, {}], 'NOT-HERE'))).toEqual(['KEY_REUSED', 'SKU_NOT_FOUND']);
     expect(await t.dump()).toEqual(before);
   });
 

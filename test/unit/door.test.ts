@@ -96,6 +96,9 @@ describe('dispatch', () => {
       route('GET', '/breaks', () => {
         throw new Error('a secret detail');
       }),
+      route('GET', '/tells', () => {
+        throw fault('INTERNAL', 'Script x: a secret detail');
+      }),
       route('GET', '/faults', () => {
         throw fault('LINE_FULL', 'full', { retryAfterSeconds: 7, members: { sku: 'A' } });
       }),
@@ -124,9 +127,11 @@ describe('dispatch', () => {
   };
 
   it('hides what broke, and tells what is a fault', async () => {
-    const broken = await ask(arrival('GET', '/breaks'));
-    expect([broken.status, broken.body.code]).toEqual([500, 'INTERNAL']);
-    expect(JSON.stringify(broken.body)).not.toContain('secret');
+    for (const path of ['/breaks', '/tells']) {
+      const broken = await ask(arrival('GET', path));
+      expect([broken.status, broken.body.code]).toEqual([500, 'INTERNAL']);
+      expect(JSON.stringify(broken.body)).not.toContain('secret');
+    }
     const full = await ask(arrival('GET', '/faults'));
     expect(full).toMatchObject({ status: 409, headers: { 'retry-after': '7' }, body: { code: 'LINE_FULL', sku: 'A' } });
   });

@@ -55,6 +55,15 @@ describe('a sale on the wire', () => {
     expect(broken({ items: [line, line] })).toEqual(['items.1.sku']);
     expect(broken({ items: Array.from({ length: 101 }, () => line) })).toEqual(['items']);
     expect(broken({ lineLimit: -1 })).toEqual(['lineLimit']);
+    expect(broken({ admissionPerSecond: 1e-320 })).toEqual(['admissionPerSecond']);
+    for (const opensAt of [
+      '0000-01-01T00:00:00Z',
+      '1969-12-31T23:59:59Z',
+      '1970-01-01T00:00:00Z',
+      '2026-02-30T12:00:00Z',
+    ])
+      expect(broken({ opensAt })).toEqual(['opensAt']);
+    expect(broken({ closesAt: '1969-12-31T23:59:59Z' })).toEqual(['closesAt']);
     expect(broken({ items: [{ ...line, stock: 1.5 }] })).toEqual(['items.0.stock']);
     expect(broken({ items: [{ ...line, price: Number.NaN }] })).toEqual(['items.0.price']);
   });
@@ -125,6 +134,9 @@ describe('inventory on the wire', () => {
     ]);
     expect(fieldsOf(reserveSchema, { orderId: 'o1', items: [{ quantity: 1 }] })).toEqual(['items.0.sku']);
     expect(fieldsOf(adjustSchema, { sku: 'A', quantity: 0 })).toEqual(['quantity']);
+    expect(fieldsOf(adjustSchema, { quantity: 1 })).toEqual(['sku']);
+    const seeds = { productId: 'p_1', variantId: 'A', quantity: -2 };
+    expect(adjustSchema.parse(seeds)).toEqual({ sku: 'A', quantity: -2, reason: 'adjust' });
   });
 
   it('ends when the first of its holds does', () => {

@@ -31,6 +31,16 @@ local function buyer_of(sale, name)
   return sale.buyers[name]
 end
 
+-- Where a buyer at the limit is sent: to the latest purchase that waits or is held, else to the latest that is paid.
+local function live_of(entry)
+  read_into_book(entry.ids)
+  for i = #entry.ids, 1, -1 do
+    local p = purchases[entry.ids[i]]
+    if p and p[STATUS] ~= 'CONFIRMED' then return entry.ids[i] end
+  end
+  return entry.ids[#entry.ids]
+end
+
 -- A purchase with an order reference belongs to a checkout and counts for no buyer here; and where there is no limit
 -- nobody is counted: one buyer's entry would grow without end.
 local function counts_for_nobody(sale, p) return p[ORDER_REF] ~= '' or sale.perBuyerLimit <= 0 end
