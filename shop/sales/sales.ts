@@ -193,7 +193,7 @@ export function createSales(dependencies: SalesDependencies): Sales {
 
     async installMissing() {
       const rows = await notInstalled(postgres, INSTALL_PAGE, RESCUE_INTERVAL_MS);
-      let refused: unknown;
+      let refused: Error | undefined;
       for (const row of rows) {
         try {
           await install(row);
