@@ -180,7 +180,9 @@ describe('orders', () => {
     for (const _ of [1, 2]) expect((await refund(bought.orderId, admin)).body).toMatchObject({ status: 'REFUNDED' });
     expect((await cancel(bought.orderId, buyer.token)).body).toMatchObject({ status: 'REFUNDED' });
     expect(await stored(bought.orderId)).toBe('CANCELLED');
-    await vi.waitFor(() => expect(refunds).toEqual([bought.purchaseId]), { timeout: 20_000 });
+    // Refunds of the tests before may still come in; this purchase's comes once.
+    const ofThis = () => refunds.filter((purchaseId) => purchaseId === bought.purchaseId);
+    await vi.waitFor(() => expect(ofThis()).toHaveLength(1), { timeout: 20_000 });
   });
 
   it('that are shipped stay sold', async () => {
