@@ -141,7 +141,9 @@ describe('orders', () => {
     expect((await cancel(bought.orderId, buyer.token)).body).toMatchObject({ status: 'REFUNDED' });
     expect((await cancel(bought.orderId, buyer.token)).status).toBe(200);
     await untilStored(bought.orderId, 'REFUNDED');
-    await vi.waitFor(() => expect(refunds).toEqual([bought.purchaseId]), { timeout: 20_000 });
+    await vi.waitFor(() => expect(refunds.filter((id) => id === bought.purchaseId)).toHaveLength(1), {
+      timeout: 20_000,
+    });
     // Sold out by then: who waited was told so. A newcomer gets the unit.
     expect((await buy(await newBuyer(), sale)).orderId).toMatch(/^ord_/);
   });
@@ -153,7 +155,9 @@ describe('orders', () => {
     await t.database.postgres.query('UPDATE orders SET version = 1000 WHERE order_id = $1', [bought.orderId]);
     await pay(bought); // which Postgres does not get to hear
     expect((await cancel(bought.orderId, buyer.token)).body).toMatchObject({ status: 'REFUNDED' });
-    await vi.waitFor(() => expect(refunds).toEqual([bought.purchaseId]), { timeout: 20_000 });
+    await vi.waitFor(() => expect(refunds.filter((id) => id === bought.purchaseId)).toHaveLength(1), {
+      timeout: 20_000,
+    });
   });
 
   it('that were claimed and then left by a crash are finished by the next attempt', async () => {
