@@ -9,8 +9,14 @@ export interface Behavior {
   declineReason: string | null;
   /** Every webhook is sent this much later. */
   delayMs: number;
+  /** Every answer below /v1 is given this much later; its work is done at once. */
+  answerDelayMs: number;
   /** A confirm answers `processing` and succeeds this much later; 0: at once. */
   processingMs: number;
+  /** A refund answers `pending` and ends this much later; 0: it has succeeded at once. */
+  refundMs: number;
+  /** A refund answers `pending`, and fails. */
+  isRefundFailing: boolean;
   /** Each webhook is delivered so many times. */
   repeat: number;
   /** Webhooks are held back a moment and sent last first. */
@@ -20,6 +26,15 @@ export interface Behavior {
   /** What the webhook endpoint has subscribed to; '*' is everything. */
   enabledEvents: readonly string[];
   failNext: FailNext | null;
+}
+
+/** No answer: the connection is cut, or stays open for ever. */
+export type Unanswered = 'cut' | 'silent';
+
+export interface PlantedFailure {
+  failure: Failure;
+  afterWork: boolean;
+  unanswered: Unanswered | undefined;
 }
 
 // What a shop subscribes to. payment_intent.created tells it nothing that its own call has not told it, and doubles the
@@ -32,13 +47,17 @@ const DEFAULT_EVENTS = [
   'charge.refunded',
   'refund.created',
   'refund.updated',
+  'refund.failed',
 ] as const;
 
 export function createBehavior() {
   const initial = (): Behavior => ({
     declineReason: null,
     delayMs: 0,
+    answerDelayMs: 0,
     processingMs: 0,
+    refundMs: 0,
+    isRefundFailing: false,
     repeat: 1,
     isReordering: false,
     isDropping: false,
@@ -56,7 +75,10 @@ export function createBehavior() {
       if (body.decline === true) next.declineReason = 'generic_decline';
       if (typeof body.decline === 'string') next.declineReason = body.decline;
       next.delayMs = body.delayMs ?? next.delayMs;
+      next.answerDelayMs = body.answerDelayMs ?? next.answerDelayMs;
       next.processingMs = body.processingMs ?? next.processingMs;
+      next.refundMs = body.refundMs ?? next.refundMs;
+      next.isRefundFailing = body.failRefunds ?? next.isRefundFailing;
       next.repeat = body.repeat ?? next.repeat;
       next.isReordering = body.reorder ?? next.isReordering;
       next.isDropping = body.dropWebhooks ?? next.isDropping;
@@ -65,16 +87,17 @@ export function createBehavior() {
       current = next;
       return current;
     },
-    /** The failure planted for this request, counted down by asking; `cut` closes the connection instead. */
-    takeFailure(method: string, path: string): { failure: Failure; afterWork: boolean; isCut: boolean } | undefined {
+    /** The failure planted for this request, counted down by asking; `unanswered` names what happens in place of an answer. */
+    takeFailure(method: string, path: string): PlantedFailure | undefined {
       const planted = current.failNext;
       if (planted === null || planted.times <= 0) return undefined;
       if (method !== (planted.method ?? 'POST') || !isPathMeant(planted.path ?? '/v1/*', path)) return undefined;
       const left = planted.times - 1;
       current = { ...current, failNext: left > 0 ? { ...planted, times: left } : null };
-      const isCut = planted.status === 0;
-      const failure = plantedFailure(isCut ? 503 : planted.status);
-      return { failure, afterWork: planted.afterWork === true, isCut };
+      const isUnanswered = planted.status === 0;
+      const failure = plantedFailure(isUnanswered ? 503 : planted.status);
+      const unanswered = isUnanswered ? (planted.silent === true ? 'silent' : 'cut') : undefined;
+      return { failure, afterWork: planted.afterWork === true, unanswered };
     },
   };
 }

@@ -50,11 +50,15 @@ export function unexpectedState(intent: Intent, message: string): Failure {
   return new Failure(400, { type: 'invalid_request_error', ...body }, true);
 }
 
-/** The failures that POST /sandbox/behavior plants. 5xx are stored under the key as Stripe does; 429 are not. */
+/** The failures that POST /sandbox/behavior plants. 5xx are stored under the key as Stripe does; 429 and 409 are not. */
 export function plantedFailure(status: number): Failure {
   if (status === 429) {
     const message = 'Too many requests hit the API too quickly.';
     return new Failure(429, { type: 'rate_limit_error', code: 'rate_limit', message });
+  }
+  if (status === 409) {
+    const message = 'There is currently another in-progress request using this Idempotent Key.';
+    return new Failure(409, { type: 'idempotency_error', code: 'idempotency_key_in_use', message });
   }
   if (status < 500) {
     return new Failure(status, { type: 'invalid_request_error', message: 'A failure that was asked for.' }, true);

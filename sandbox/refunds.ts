@@ -1,6 +1,8 @@
-// Refunds of what was charged: never more than was paid, in one or more parts. Emits refund.created and charge.refunded.
+// Refunds of what was charged: never more than was paid, in one or more parts; at once, or `pending` until they succeed or fail.
+// Emits refund.created, charge.refunded, refund.updated and refund.failed.
 import { randomId } from '../core/ids.ts';
 import type { Account, Cause } from './account.ts';
+import type { BehaviorControl } from './behavior.ts';
 import { Failure, invalidParameter, missingObject } from './failure.ts';
 import { readAmount, readCreatedFilter, readLimit, readMetadata } from './form.ts';
 import type { Form } from './form.ts';
@@ -10,16 +12,47 @@ export interface Refunds {
   create(form: Form, cause: Cause): Refund;
   find(id: string): Refund;
   list(form: Form): { data: Refund[]; hasMore: boolean };
+  /** Ends those that a former run left `pending`. */
+  finishPending(): void;
+  stop(): void;
 }
 
-export function createRefunds(account: Account): Refunds {
+/** A failing refund is `pending` for so long at least, as with a bank. */
+const FAILURE_MS = 20;
+
+export function createRefunds(account: Account, behavior: BehaviorControl): Refunds {
+  const timers = new Set<NodeJS.Timeout>();
   const find = (id: string): Refund => {
     const refund = account.refunds.get(id);
     if (refund === undefined) throw missingObject('refund', id, 'id');
     return refund;
   };
+  const fail = (refund: Refund, cause: Cause) => {
+    const failed: Refund = { ...refund, status: 'failed', failure_reason: 'declined' };
+    account.saveRefund(failed);
+    const charge = account.charges.get(refund.charge);
+    if (charge !== undefined)
+      account.saveCharge({ ...charge, amount_refunded: charge.amount_refunded - refund.amount, refunded: false });
+    account.emit('refund.updated', failed, cause);
+    account.emit('refund.failed', failed, cause);
+  };
+  const end = (refund: Refund, isFailing: boolean) => {
+    const cause = { requestId: null, idempotencyKey: null };
+    if (isFailing) return fail(refund, cause);
+    const done: Refund = { ...refund, status: 'succeeded' };
+    account.saveRefund(done);
+    account.emit('refund.updated', done, cause);
+  };
+
   return {
     find,
+    finishPending() {
+      for (const refund of [...account.refunds.values()]) if (refund.status === 'pending') end(refund, false);
+    },
+    stop() {
+      for (const timer of timers) clearTimeout(timer);
+      timers.clear();
+    },
     create(form, cause) {
       const charge = chargeOf(account, form);
       const left = charge.amount - charge.amount_refunded;
@@ -36,6 +69,8 @@ export function createRefunds(account: Account): Refunds {
           `Refund amount is greater than the ${left} left to refund.`,
         );
       }
+      const { refundMs, isRefundFailing } = behavior.current;
+      const isLater = refundMs > 0 || isRefundFailing;
       const refund: Refund = {
         id: randomId('re_'),
         object: 'refund',
@@ -46,7 +81,8 @@ export function createRefunds(account: Account): Refunds {
         metadata: readMetadata(form),
         payment_intent: charge.payment_intent,
         reason: form.get('reason') ?? null,
-        status: 'succeeded',
+        failure_reason: null,
+        status: isLater ? 'pending' : 'succeeded',
       };
       const refunded: Charge = {
         ...charge,
@@ -57,6 +93,13 @@ export function createRefunds(account: Account): Refunds {
       account.saveCharge(refunded);
       account.emit('refund.created', refund, cause);
       account.emit('charge.refunded', refunded, cause);
+      if (isLater) {
+        const timer = setTimeout(() => {
+          timers.delete(timer);
+          end(refund, isRefundFailing);
+        }, refundMs || FAILURE_MS);
+        timers.add(timer);
+      }
       return refund;
     },
     list(form) {

@@ -53,7 +53,7 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   const unsent = [...account.undelivered()];
   account.attach(journal, webhooks.deliver);
   const intents = createIntents(account, behavior);
-  const refunds = createRefunds(account);
+  const refunds = createRefunds(account, behavior);
   const state = () => ({
     behavior: behavior.current,
     counts: {
@@ -67,23 +67,30 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
     webhooks: { url, ...webhooks.counts() },
   });
   const handle = createEndpoints(account, intents, refunds);
-  const server = createServer({ secretKey, account, behavior, journal, handle, state });
+  const behave = (body: BehaviorBody): Behavior => {
+    // What the provider does with a key after 24 h.
+    if (body.forgetKeys === true) account.answers.clear();
+    return behavior.apply(body);
+  };
+  const server = createServer({ secretKey, account, behavior, behave, journal, handle, state });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host ?? '127.0.0.1', resolve);
   });
   for (const event of unsent) webhooks.deliver(event);
   intents.finishProcessing();
+  refunds.finishPending();
   const { port } = server.address() as AddressInfo; // listening on TCP, so never a pipe's name
 
   return {
     url: `http://127.0.0.1:${port}`,
-    behave: behavior.apply,
+    behave,
     intents: () => [...account.intents.values()],
     refunds: () => [...account.refunds.values()],
     events: () => [...account.events.values()],
     async close() {
       intents.stop();
+      refunds.stop();
       webhooks.stop();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeAllConnections();

@@ -2,15 +2,16 @@
 // idempotency keys and planted failures around the endpoints. What a payment is, is decided elsewhere.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import http from 'node:http';
+import { sleep } from '../core/clock.ts';
 import { randomId } from '../core/ids.ts';
 import type { Account } from './account.ts';
-import type { BehaviorControl } from './behavior.ts';
+import type { Behavior, BehaviorControl, Unanswered } from './behavior.ts';
 import type { ApiRequest } from './endpoints.ts';
 import { Failure } from './failure.ts';
 import { canonicalForm, parseForm } from './form.ts';
 import type { Journal } from './journal.ts';
 import { behaviorBody } from './wire.ts';
-import type { Answer } from './wire.ts';
+import type { Answer, BehaviorBody } from './wire.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
 const CORS = {
@@ -27,6 +28,7 @@ export interface Door {
   behavior: BehaviorControl;
   journal: Journal;
   handle(request: ApiRequest): Answer;
+  behave(body: BehaviorBody): Behavior;
   state(): unknown;
 }
 
@@ -38,14 +40,21 @@ export function createServer(door: Door): http.Server {
         if (error instanceof Failure) return error.toAnswer();
         return { status: 500, body: { error: { type: 'api_error', message: 'An error inside the sandbox.' } } };
       })
-      .then((answer) => (answer === 'cut' ? request.socket.destroy() : respond(response, requestId, answer)))
+      .then((answer) => {
+        if (answer === 'cut') request.socket.destroy();
+        else if (answer !== 'silent') respond(response, requestId, answer);
+      })
       .catch(() => request.socket.destroy());
   });
   server.keepAliveTimeout = 60_000;
   return server;
 }
 
-async function answerRequest(door: Door, request: http.IncomingMessage, requestId: string): Promise<Answer | 'cut'> {
+async function answerRequest(
+  door: Door,
+  request: http.IncomingMessage,
+  requestId: string,
+): Promise<Answer | Unanswered> {
   const method = request.method ?? 'GET';
   const url = new URL(request.url ?? '/', 'http://sandbox');
   if (method === 'OPTIONS') return { status: 204, body: undefined };
@@ -60,11 +69,13 @@ async function answerRequest(door: Door, request: http.IncomingMessage, requestI
   const answer =
     method === 'POST' && idempotencyKey !== null ? once(door, apiRequest, idempotencyKey) : tried(door, apiRequest);
   await door.journal.flushed();
+  const { answerDelayMs } = door.behavior.current;
+  if (answerDelayMs > 0) await sleep(answerDelayMs);
   return answer;
 }
 
 /** The first answer to a key is the answer: also when it was a failure that came after the work had begun. */
-function once(door: Door, request: ApiRequest, key: string): Answer | 'cut' {
+function once(door: Door, request: ApiRequest, key: string): Answer | Unanswered {
   const digest = createHash('sha256').update(`${request.method} ${request.path} ${canonicalForm(request.form)}`);
   const print = digest.digest('base64url');
   const known = door.account.answers.get(key);
@@ -76,10 +87,10 @@ function once(door: Door, request: ApiRequest, key: string): Answer | 'cut' {
   return { ...known.answer, headers: { ...known.answer.headers, 'idempotent-replayed': 'true' } };
 }
 
-function tried(door: Door, request: ApiRequest, remember: (answer: Answer) => void = () => {}): Answer | 'cut' {
+function tried(door: Door, request: ApiRequest, remember: (answer: Answer) => void = () => {}): Answer | Unanswered {
   const planted = door.behavior.takeFailure(request.method, request.path);
   if (planted !== undefined && !planted.afterWork) {
-    if (planted.isCut) return 'cut';
+    if (planted.unanswered !== undefined) return planted.unanswered;
     if (planted.failure.isStored) remember(planted.failure.toAnswer());
     return planted.failure.toAnswer();
   }
@@ -93,9 +104,9 @@ function tried(door: Door, request: ApiRequest, remember: (answer: Answer) => vo
     return answer;
   }
   // A cut connection loses the answer on its way; the key still has it. A 5xx instead of the answer is what is kept.
-  const given = planted === undefined || planted.isCut ? answer : planted.failure.toAnswer();
+  const given = planted === undefined || planted.unanswered !== undefined ? answer : planted.failure.toAnswer();
   remember(given);
-  return planted?.isCut === true ? 'cut' : given;
+  return planted?.unanswered ?? given;
 }
 
 /** True when the caller is a page with a publishable key; false for the merchant; throws for anybody else. */
@@ -120,7 +131,7 @@ function control(door: Door, request: http.IncomingMessage, method: string, path
     throw new Failure(404, { type: 'invalid_request_error', message: `No ${method} ${path} here.` });
   }
   const parsed = behaviorBody.safeParse(parseJson(text));
-  if (parsed.success) return { status: 200, body: door.behavior.apply(parsed.data) };
+  if (parsed.success) return { status: 200, body: door.behave(parsed.data) };
   const message = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
   throw new Failure(400, { type: 'invalid_request_error', message });
 }

@@ -9,6 +9,7 @@ export interface Shelf<T extends { id: string }> {
     data: T[];
     hasMore: boolean;
   };
+  clear(): void;
   readonly size: number;
 }
 
@@ -59,6 +60,13 @@ export function createShelf<T extends { id: string }>(
         data.push(item);
       }
       return { data, hasMore: false };
+    },
+    clear() {
+      items.clear();
+      places.clear();
+      order = [];
+      first = 0;
+      shifted = 0;
     },
     get size() {
       return items.size;

@@ -56,7 +56,8 @@ export interface Refund {
   metadata: Metadata;
   payment_intent: string;
   reason: string | null;
-  status: 'succeeded';
+  failure_reason: string | null;
+  status: 'pending' | 'succeeded' | 'failed';
 }
 
 export interface Charge {
@@ -100,6 +101,8 @@ const failNext = z.strictObject({
   times: z.int().min(0).max(1_000_000),
   /** The work is done first, and only its answer is replaced by the failure. */
   afterWork: z.boolean().optional(),
+  /** With status 0: the connection stays open and no answer ever comes. */
+  silent: z.boolean().optional(),
   /** Only requests to this path, e.g. "/v1/refunds", or with a star at its end to all that begin so. */
   path: z.string().startsWith('/v1').optional(),
   /** POST unless it says GET. */
@@ -112,7 +115,11 @@ export const behaviorBody = z.strictObject({
   approve: z.literal(true).optional(),
   decline: z.union([z.boolean(), z.string().regex(/^[a-z_]{1,60}$/)]).optional(),
   delayMs: z.int().min(0).max(600_000).optional(),
+  answerDelayMs: z.int().min(0).max(600_000).optional(),
   processingMs: z.int().min(0).max(600_000).optional(),
+  refundMs: z.int().min(0).max(600_000).optional(),
+  failRefunds: z.boolean().optional(),
+  forgetKeys: z.literal(true).optional(),
   repeat: z.int().min(1).max(20).optional(),
   reorder: z.boolean().optional(),
   dropWebhooks: z.boolean().optional(),
