@@ -9,6 +9,8 @@ export const keys = {
   outbox: (partition: number): string => `${tag(partition)}outbox`,
   /** Channel: what a script changed, and payment readiness. */
   feed: (partition: number): string => `${tag(partition)}feed`,
+  /** Pattern: every key of the partition. */
+  all: (partition: number): string => `${tag(partition)}*`,
 } as const;
 
 /** The consumer group through which the relay reads every outbox. */

@@ -2,7 +2,7 @@
 // is a saga: what was reserved is given back as soon as one partition refuses. Part of the stock store.
 import { OUTBOX_BACKLOG_MAX_RECORDS, PARTITIONS } from '../core/constants.ts';
 import { fingerprint, partitionOf, randomId } from '../core/ids.ts';
-import { type Purchase, toPurchase } from './records.ts';
+import { type Purchase, type PurchaseStatus, toPurchase } from './records.ts';
 import { bodyOf, type ScriptCaller } from './script-call.ts';
 import { scripts } from './scripts.ts';
 
@@ -56,6 +56,9 @@ function mergeLines(items: readonly OrderLine[]): OrderLine[] {
 /** Where an order id is bound to its body, whatever the body is. */
 const homeOf = (orderId: string): number => Number.parseInt(fingerprint([orderId]).slice(0, 4), 36) % PARTITIONS;
 
+/** Held, or paid. */
+const ALIVE: ReadonlySet<PurchaseStatus> = new Set(['RESERVED', 'PAYMENT_PENDING', 'PAYMENT_FAILED', 'CONFIRMED']);
+
 const toPurchases = (rows: WireRows): Purchase[] => rows.flatMap(([id, wire]) => (wire ? [toPurchase(id, wire)] : []));
 
 export function createOrderVerbs(caller: ScriptCaller): OrderVerbs {
@@ -71,6 +74,29 @@ export function createOrderVerbs(caller: ScriptCaller): OrderVerbs {
     const body = bodyOf(await caller.call(partition, scripts.releaseOrder, [orderId, forget ? 1 : 0]));
     const [outcome, rows] = body as ['RELEASED' | 'REPLAY' | 'NOT_FOUND', WireRows];
     return { outcome, purchases: toPurchases(rows) };
+  }
+
+  async function releaseEverywhere(orderId: string) {
+    const purchases: Purchase[] = [];
+    let outcome: 'RELEASED' | 'REPLAY' | 'NOT_FOUND' = 'NOT_FOUND';
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      const result = await releaseIn(partition, orderId);
+      purchases.push(...result.purchases);
+      if (result.outcome === 'RELEASED' || (result.outcome === 'REPLAY' && outcome === 'NOT_FOUND')) {
+        outcome = result.outcome;
+      }
+    }
+    return { outcome, purchases };
+  }
+
+  async function areAlive(purchases: readonly Purchase[]): Promise<boolean> {
+    const byPartition = Map.groupBy(purchases, (purchase) => partitionOf(purchase.purchaseId) ?? -1);
+    for (const [partition, own] of byPartition) {
+      const reply = await caller.call(partition, scripts.look, [own.map((purchase) => purchase.purchaseId)]);
+      const rows = bodyOf(reply) as (readonly [WirePurchase, unknown] | false)[];
+      if (!rows.every((row) => row && ALIVE.has(toPurchase('', row[0]).status))) return false;
+    }
+    return true;
   }
 
   return {
@@ -99,19 +125,19 @@ export function createOrderVerbs(caller: ScriptCaller): OrderVerbs {
         isReplay &&= result.outcome === 'REPLAY' || group.length === 0;
         purchases.push(...result.purchases);
       }
+      // Whoever gave the order back meanwhile may have passed a partition before we held anything there.
+      if (byPartition.size > 1 && !(await areAlive(purchases))) {
+        for (const done of answered) await releaseIn(done, orderId, true);
+        return { outcome: 'INSUFFICIENT_STOCK', purchases: [] };
+      }
       return { outcome: isReplay ? 'REPLAY' : 'RESERVED', purchases };
     },
     async releaseOrder(orderId) {
-      const purchases: Purchase[] = [];
-      let outcome: 'RELEASED' | 'REPLAY' | 'NOT_FOUND' = 'NOT_FOUND';
-      for (let partition = 0; partition < PARTITIONS; partition++) {
-        const result = await releaseIn(partition, orderId);
-        purchases.push(...result.purchases);
-        if (result.outcome === 'RELEASED' || (result.outcome === 'REPLAY' && outcome === 'NOT_FOUND')) {
-          outcome = result.outcome;
-        }
-      }
-      return { outcome, purchases };
+      const first = await releaseEverywhere(orderId);
+      // A reservation under way may have held in one partition after it was looked at: until there is nothing to give back.
+      let last = first;
+      while (last.outcome === 'RELEASED') last = await releaseEverywhere(orderId);
+      return { outcome: first.outcome, purchases: last.purchases };
     },
   };
 }

@@ -146,7 +146,7 @@ export function toPurchase(purchaseId: string, wire: WirePurchase): Purchase {
   };
 }
 
-function toWirePurchase(p: Purchase): WirePurchase {
+export function toWirePurchase(p: Purchase): WirePurchase {
   return [
     p.version,
     p.status,

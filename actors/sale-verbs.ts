@@ -1,6 +1,7 @@
 // The verbs that concern a whole sale: install, open, pause, close, restock, count. Part of the stock store.
 import { SLICE_MAX, RETENTION_AFTER_CLOSE_MS } from '../core/constants.ts';
 import { partitionOf } from '../core/ids.ts';
+import { type BlockVerbs, createBlockVerbs } from './block-verbs.ts';
 import {
   type Purchase,
   type SaleStatus,
@@ -49,7 +50,7 @@ export interface Census {
   readonly next: number;
 }
 
-export interface SaleVerbs {
+export interface SaleVerbs extends BlockVerbs {
   /** Idempotent by sale id. */
   createSale(sale: SaleDefinition): Promise<{ created: boolean }>;
   setSaleState(
@@ -79,21 +80,25 @@ export interface SaleVerbs {
 type WireSnapshot = readonly [string, SaleStatus, number, WireCounters[]];
 type WirePurchase = Parameters<typeof toPurchase>[1];
 
+/** A sale's terms as the scripts take them. */
+export function termsOf(sale: SaleDefinition): number[] {
+  return [
+    sale.opensAt ?? 0,
+    sale.closesAt ?? 0,
+    sale.holdMs,
+    sale.perBuyerLimit,
+    sale.lineLimit ?? -1,
+    sale.admissionPerSecond ?? 0,
+    sale.paymentStart === 'eager' ? sale.startBacklogLimit : 0,
+  ];
+}
+
 export function createSaleVerbs(caller: ScriptCaller): SaleVerbs {
   async function createSale(sale: SaleDefinition): Promise<{ created: boolean }> {
     const partition = partitionOf(sale.saleId);
     if (partition === undefined) throw new RangeError(`sale id ${sale.saleId} names no partition`);
-    const terms = [
-      sale.opensAt ?? 0,
-      sale.closesAt ?? 0,
-      sale.holdMs,
-      sale.perBuyerLimit,
-      sale.lineLimit ?? -1,
-      sale.admissionPerSecond ?? 0,
-      sale.paymentStart === 'eager' ? sale.startBacklogLimit : 0,
-    ];
     const items = sale.items.map((i) => [i.sku, i.stock, i.unitPrice, i.currency]);
-    const input = [sale.saleId, terms, sale.startNow ? 1 : 0, items];
+    const input = [sale.saleId, termsOf(sale), sale.startNow ? 1 : 0, items];
     const [created] = bodyOf(await caller.call(partition, scripts.saleCreate, input)) as [number];
     return { created: created === 1 };
   }
@@ -108,6 +113,7 @@ export function createSaleVerbs(caller: ScriptCaller): SaleVerbs {
   }
 
   return {
+    ...createBlockVerbs(caller),
     createSale,
     async setSaleState(saleId, verb) {
       const partition = partitionOf(saleId);

@@ -6,6 +6,13 @@ const load = (name: string) => loadScript(directory, name);
 
 export const scripts = {
   attach: load('attach'),
+  doubt: load('doubt'),
+  pulse: load('pulse'),
+  rebuildBegin: load('rebuild-begin'),
+  rebuildSale: load('rebuild-sale'),
+  rebuildPurchases: load('rebuild-purchases'),
+  rebuildOrders: load('rebuild-orders'),
+  rebuildEnd: load('rebuild-end'),
   reserve: load('reserve'),
   admit: load('admit'),
   confirm: load('confirm'),
@@ -22,4 +29,7 @@ export const scripts = {
   reserveOrder: load('reserve-order'),
   releaseOrder: load('release-order'),
   acknowledge: load('acknowledge'),
+  skuBlock: load('sku-block'),
+  skuBlocks: load('sku-blocks'),
+  auditSlice: load('audit-slice'),
 } as const;

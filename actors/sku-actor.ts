@@ -4,7 +4,14 @@
 import { createActor } from '../core/actor/actor.ts';
 import { createDirectory } from '../core/actor/directory.ts';
 import type { Clock } from '../core/clock.ts';
-import { ACTOR_IDLE_MS, ACTORS_MAX, MAILBOX_MAX, RESERVE_BATCH_MAX, RETRY_DELAY_MS } from '../core/constants.ts';
+import {
+  ACTOR_IDLE_MS,
+  ACTORS_MAX,
+  MAILBOX_MAX,
+  MAILBOX_WAIT_MAX_MS,
+  RESERVE_BATCH_MAX,
+  RETRY_DELAY_MS,
+} from '../core/constants.ts';
 import { counter, histogram } from '../core/metrics.ts';
 import { createSoldOutMemory } from './sold-out-memory.ts';
 import type { StockFeed } from './stock-feed.ts';
@@ -19,7 +26,7 @@ export interface BuyRequest extends ReserveItem {
 
 export interface Counter {
   /** Rejects OVERLOADED (mailbox full), UNAVAILABLE (nothing was done) or OUTCOME_UNKNOWN (it may have been) by the deadline. */
-  buy(request: BuyRequest, deadlineAt: number): Promise<BuyOutcome>;
+  buy(request: BuyRequest, deadlineAt: number, isAbandoned?: () => boolean): Promise<BuyOutcome>;
   /** Refuses newcomers and answers those who are in. */
   drain(): Promise<void>;
 }
@@ -47,6 +54,7 @@ export function createCounter(deps: { stock: StockStore; clock: Clock; feed?: St
       return createActor<ReserveItem, BuyOutcome>({
         maxBatch: RESERVE_BATCH_MAX,
         maxMailbox: MAILBOX_MAX,
+        maxWaitMs: MAILBOX_WAIT_MAX_MS,
         retryDelayMs: RETRY_DELAY_MS,
         clock,
         async handle(batch) {
@@ -62,13 +70,13 @@ export function createCounter(deps: { stock: StockStore; clock: Clock; feed?: St
   eviction.unref();
 
   return {
-    async buy(request, deadlineAt) {
+    async buy(request, deadlineAt, isAbandoned) {
       const { saleId, sku, hasKey, ...item } = request;
       if (!hasKey && memory.isSoldOut(saleId, sku, item.quantity)) {
         outcomes.inc({ outcome: 'SOLD_OUT' });
         return { kind: 'refused', code: 'SOLD_OUT' };
       }
-      const outcome = await directory.get(`${saleId} ${sku}`).ask(item, deadlineAt);
+      const outcome = await directory.get(`${saleId} ${sku}`).ask(item, deadlineAt, isAbandoned);
       outcomes.inc({ outcome: outcome.kind === 'purchase' ? outcome.purchase.status : outcome.code });
       return outcome;
     },

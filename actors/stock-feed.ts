@@ -28,13 +28,16 @@ export interface StockFeed {
   onPurchases(listener: (purchases: readonly Purchase[]) => void): void;
   onLine(listener: (counters: SkuCounters) => void): void;
   onPayment(listener: (news: PaymentNews) => void): void;
-  /** The connection was lost and is back: anything may have been missed. */
+  /** The connection was lost and is back, or a partition was rebuilt: anything may have been missed. */
   onResync(listener: () => void): void;
   publishPayment(news: PaymentNews): Promise<void>;
   close(): Promise<void>;
 }
 
-type WireMessage = readonly ['c', number, WireCounters[]] | readonly ['pay', string, string, string, string];
+type WireMessage =
+  | readonly ['c', number, WireCounters[]]
+  | readonly ['pay', string, string, string, string]
+  | readonly ['rebuilt'];
 
 const isPurchase = (record: OutboxRecord): record is OutboxRecord & { kind: 'purchase' } => record.kind === 'purchase';
 
@@ -49,6 +52,10 @@ export function createStockFeed({ redisUrl, log }: { redisUrl: string; log: Log 
   function receive(bytes: Buffer): void {
     // Only the scripts and publishPayment write to the channels; a foreign message throws and is logged below.
     const [message, records] = unpackAll(bytes) as [WireMessage, WireRecord[] | undefined];
+    if (message[0] === 'rebuilt') {
+      for (const listener of resyncListeners) listener();
+      return;
+    }
     if (message[0] === 'pay') {
       const [, purchaseId, buyer, clientSecret, status] = message;
       for (const listener of paymentListeners) listener({ purchaseId, buyer, clientSecret, status });

@@ -5,6 +5,7 @@ import { partitionOf } from '../core/ids.ts';
 import { createOrderVerbs, type OrderVerbs } from './order-verbs.ts';
 import { OUTBOX_GROUP } from './keys.ts';
 import { type Purchase, type SkuCounters, toCounters, toPurchase } from './records.ts';
+import { createRebuildVerbs, type RebuildVerbs } from './rebuild-verbs.ts';
 import { createSaleVerbs, type SaleVerbs } from './sale-verbs.ts';
 import { bodyOf, createScriptCaller, type EpochRecord, type ScriptCallerOptions } from './script-call.ts';
 import { scripts } from './scripts.ts';
@@ -55,7 +56,7 @@ export type ReleaseOutcome = Outcome<'outcome', 'RELEASED' | 'REPLAY' | 'CONFIRM
 export type MarkOutcome = Outcome<'outcome', 'MARKED' | 'REPLAY' | 'ILLEGAL' | 'NOT_FOUND'>;
 export type ReleaseReason = 'BUYER' | 'OPERATOR' | 'DATA_ERROR' | 'REFUND' | 'ORDER_CANCELLED';
 
-export interface StockStore extends SaleVerbs, OrderVerbs {
+export interface StockStore extends SaleVerbs, OrderVerbs, RebuildVerbs {
   /** Used by the SKU's actor only. One outcome per item, in order; the SKU's counts as they are afterwards. */
   reserve(
     saleId: string,
@@ -80,7 +81,14 @@ export interface StockStore extends SaleVerbs, OrderVerbs {
   acknowledge(partition: number, entryIds: readonly string[]): Promise<number>;
   /** Throws FENCED where Redis is empty or behind what Postgres knows. */
   attach(record: EpochRecord): Promise<void>;
+  /** Writes down for Postgres what this process was told of since the last time. */
+  witness(): Promise<void>;
+  /** Resolves when the replicas have all that Redis has now; at once where none are asked for. */
+  replicated(partition: number): Promise<void>;
+  /** Attached to some partition. */
   readonly isAttached: boolean;
+  /** A call was refused by the fence since the last attachment: it is time for another. */
+  readonly isDoubted: boolean;
 }
 
 type WirePurchase = Parameters<typeof toPurchase>[1];
@@ -180,6 +188,7 @@ export function createStockStore(options: ScriptCallerOptions): StockStore {
     look,
     ...createSaleVerbs(caller),
     ...createOrderVerbs(caller),
+    ...createRebuildVerbs(caller),
     async confirm(items) {
       const rows = await runVerb(
         scripts.confirm,
@@ -217,8 +226,13 @@ export function createStockStore(options: ScriptCallerOptions): StockStore {
       return body[0];
     },
     attach: (record) => caller.attach(record),
+    witness: () => caller.witness(),
+    replicated: (partition) => caller.replicated(partition),
     get isAttached() {
       return caller.isAttached;
+    },
+    get isDoubted() {
+      return caller.isDoubted;
     },
   };
 }

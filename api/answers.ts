@@ -1,25 +1,21 @@
-// Shapes answers: the headers that every one carries (CORS, request id, no sniffing) and the two kinds of body.
+// Shapes answers: the headers that every one carries (security-headers.ts, request id) and the two kinds of body.
 import type { RouteReply } from '../shop/route.ts';
 import type { Answer } from './arrival.ts';
 import { type Cause, PROBLEM_TYPE, toProblem } from './problem.ts';
+import { API_HEADERS } from './security-headers.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
 
-/** Tokens travel in a header and no cookie is ever set, so any origin may call: it can only use what it was given. */
-const EVERY_ANSWER: readonly [string, string][] = [
-  ['access-control-allow-origin', '*'],
-  ['access-control-expose-headers', 'Location, Retry-After, X-Request-Id, Allow'],
-  ['x-content-type-options', 'nosniff'],
-  ['cache-control', 'no-store'],
-];
+/** A page of ours brings the headers that it needs; see page.ts. */
+const isDocument = (reply: RouteReply): boolean => reply.contentType?.startsWith('text/html') === true;
 
 function baseHeaders(requestId: string): [string, string][] {
-  return [...EVERY_ANSWER, ['x-request-id', requestId]];
+  return [[...API_HEADERS], ['x-request-id', requestId]];
 }
 
 export function answerReply(reply: RouteReply, requestId: string): Answer {
-  const headers = baseHeaders(requestId);
+  const headers: [string, string][] = isDocument(reply) ? [['x-request-id', requestId]] : baseHeaders(requestId);
   for (const [name, value] of Object.entries(reply.headers ?? {})) headers.push([name, value]);
   if (reply.text !== undefined) {
     headers.push(['content-type', reply.contentType ?? TEXT_TYPE]);

@@ -17,11 +17,13 @@ import type { Route } from '../shop/route.ts';
 import { createShop, type Shop } from '../shop/shop.ts';
 import { keepAttached } from './attach.ts';
 import { createAuthenticator } from './auth.ts';
+import { createAddressReader } from './client-address.ts';
 import { createDispatcher } from './dispatch.ts';
 import { createGatekeeper } from './gatekeeper.ts';
+import { createRateShare } from './rate-share.ts';
 import { createReadiness } from './readiness.ts';
 import { createRoutes } from './routes.ts';
-import { startServer } from './server.ts';
+import { type ServerLimits, startServer } from './server.ts';
 import { createUpgrader } from './socket-upgrade.ts';
 import { createSockets } from './sockets.ts';
 
@@ -39,13 +41,13 @@ export interface Api {
   close(): Promise<void>;
 }
 
-export async function startApi(config: RuntimeConfig, log: Log): Promise<Api> {
+export async function startApi(config: RuntimeConfig, log: Log, limits?: ServerLimits): Promise<Api> {
   const clock = systemClock;
   const postgres = openPostgres(config.databaseUrl, { max: POSTGRES_CONNECTIONS_MAX, name: 'doorbuster-api', log });
   const redis = connectRedis(config.redisUrl, 'scripts', log);
   const queue = openJobQueues(config.redisUrl, log);
   const feed = createStockFeed({ redisUrl: config.redisUrl, log });
-  const stock = createStockStore({ redis });
+  const stock = createStockStore({ redis, replicas: config.redisReplicas ?? 0 });
   const counter = createCounter({ stock, clock, feed });
   const sweeper = createHoldSweeper({ stock, clock, log });
   const shop = createShop({ config, postgres, stock, counter, feed, queue, clock, log });
@@ -59,23 +61,25 @@ export async function startApi(config: RuntimeConfig, log: Log): Promise<Api> {
     },
     log,
   });
-  const gatekeeper = createGatekeeper(createAuthenticator(config.jwtSecret, clock), clock);
+  const share = createRateShare({ redis, clock, log });
+  const gatekeeper = createGatekeeper(createAuthenticator(config.jwtSecret, clock), clock, share);
   const isProduction = config.environment === 'production';
   const routes = createRoutes({
     shop,
     checkReadiness: createReadiness({ postgres, stock, isFenced: () => attachment.isFenced }),
-    guests: { jwtSecret: config.jwtSecret, isProduction, clock },
+    guests: { jwtSecret: config.jwtSecret, isProduction, clock, share },
     page: { file: LIVE_PAGE, sandboxUrl: isProduction ? undefined : config.stripe.apiBase, isProduction },
   });
   const sockets = createSockets({ gatekeeper, purchases: shop.purchases, stock, feed, clock, log });
   const dispatcher = createDispatcher({ routes, gatekeeper, clock, log });
-  const upgrader = createUpgrader({ gatekeeper, clock });
+  const upgrader = createUpgrader({ gatekeeper, clock, allowedOrigins: config.allowedOrigins });
+  const addressOf = createAddressReader(config.trustedProxies ?? []);
   // Whom the system's port sends here before we are attached gets 503, while a process beside us could answer. But it is
   // not waited for long: without Redis or Postgres we serve too, and say so.
   const patience = new AbortController();
   await Promise.race([attachment.attached, sleep(READINESS_TIMEOUT_MS, patience.signal)]);
   patience.abort();
-  const server = await startServer({ port: config.port, dispatcher, sockets, upgrader, clock });
+  const server = await startServer({ port: config.port, dispatcher, sockets, upgrader, addressOf, clock, limits });
 
   sweeper.start();
 
@@ -88,6 +92,7 @@ export async function startApi(config: RuntimeConfig, log: Log): Promise<Api> {
       upgrader.stop();
       await server.close();
       await counter.drain();
+      share.close();
       await Promise.all([sweeper.stop(), attachment.stop()]);
       await Promise.all([feed.close(), queue.close(), postgres.close()]);
       redis.disconnect();

@@ -1,7 +1,7 @@
 // The way of every HTTP request, one stage after the other: route, caller, rate, headers, body, handler, answer.
 // `begin` needs only the head and refuses before a byte of the body is read; `finish` never throws.
 import type { Clock } from '../core/clock.ts';
-import { fault } from '../core/errors.ts';
+import { type CodedError, fault } from '../core/errors.ts';
 import { randomId } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import type { Caller, RequestContext, Route } from '../shop/route.ts';
@@ -22,6 +22,8 @@ export interface Dispatcher {
   finish(request: Admitted, body: Buffer): Promise<Answer>;
   /** For what only the server sees: a body too large or too slow, a handler that is overdue. */
   refuse(request: Admitted, code: 'BODY_TOO_LARGE' | 'REQUEST_TIMEOUT' | 'OUTCOME_UNKNOWN', detail: string): Answer;
+  /** For what is turned away unread. Says so cheaply: no fault is made, since nothing was looked at that could be wrong. */
+  shed(path: string, retryAfterSeconds: number): Answer;
   /** From now on every new request is sent elsewhere (SHUTTING_DOWN). */
   stop(): void;
 }
@@ -42,10 +44,20 @@ function readHeaders(route: Route, arrival: Arrival): RequestContext['headers'] 
   return { get: (name) => values.get(name.toLowerCase()) };
 }
 
+const CONTENT_LENGTH = /^\d{1,15}$/;
+
+/** Whoever reads a length differently from us sees another request begin inside this one's body. */
+function unclear(field: string, message: string): CodedError {
+  return fault('BAD_REQUEST', `${field} ${message}`, { fields: [{ field, message }] });
+}
+
 /** Refuses by headers alone; answers whether a body follows. */
 function checkBodyHead(route: Route, arrival: Arrival): boolean {
   const length = arrival.header('content-length');
-  const hasBody = (length !== '' && length !== '0') || arrival.header('transfer-encoding') !== '';
+  const encoding = arrival.header('transfer-encoding');
+  if (length !== '' && !CONTENT_LENGTH.test(length)) throw unclear('Content-Length', 'must be one number');
+  if (encoding !== '' && encoding.toLowerCase() !== 'chunked') throw unclear('Transfer-Encoding', 'must be chunked');
+  const hasBody = (length !== '' && length !== '0') || encoding !== '';
   if (route.bodyKind === 'none') return hasBody;
   if (Number(length) > BODY_LIMIT_BYTES) throw fault('BODY_TOO_LARGE', `the limit is ${BODY_LIMIT_BYTES} bytes`);
   if (route.bodyKind === 'json' && hasBody && !isJsonType(arrival.header('content-type'))) {
@@ -82,7 +94,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
       arrival.address,
     );
     if (!isAllowed(route.access, caller)) throw fault('FORBIDDEN', 'your role does not allow this');
-    gatekeeper.admit(caller);
+    gatekeeper.admit(caller, arrival.address, route.path);
     const startedAt = clock.now();
     const context: RequestContext = {
       caller,
@@ -166,6 +178,13 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
         request.context.requestId,
         request.route.path,
       );
+    },
+
+    shed(path, retryAfterSeconds) {
+      requests += 1;
+      countAnswer('shed', 503);
+      const cause = { code: isStopping ? 'SHUTTING_DOWN' : 'OVERLOADED', retryAfterSeconds } as const;
+      return answerProblem(cause, path, `${idPrefix}-${requests.toString(36)}`, clock.now());
     },
 
     stop() {

@@ -28,5 +28,8 @@ export function observeDuration(route: string, milliseconds: number): void {
 }
 
 export const openSockets = gauge('doorbuster_sockets_count', 'WebSockets that are open');
+export const pendingRequests = gauge('doorbuster_pending_requests', 'Requests begun and not answered, each second');
 export const socketMessages = counter('doorbuster_socket_messages_total', 'Messages from sockets, by type', ['type']);
 export const slowSockets = counter('doorbuster_slow_sockets_total', 'Sockets closed because they read too slowly');
+export const refusedRequests = counter('doorbuster_rate_refusals_total', 'Requests over a limit, by limit', ['limit']);
+export const rateReports = counter('doorbuster_rate_reports_total', 'Calls that share limits, by outcome', ['outcome']);

@@ -1,44 +1,47 @@
-// Whom the door lets in, and how often: identity from the token, a bucket for each buyer, a bucket for each address
-// that sends forged tokens. The same for HTTP and for sockets.
+// Whom the door lets in, and how often: identity from the token; a bucket for each buyer, for each address that sends
+// forged tokens, and for each that asks without one. The same for HTTP and for sockets.
 import type { Clock } from '../core/clock.ts';
 import { fault } from '../core/errors.ts';
 import type { Access, Caller } from '../shop/route.ts';
 import type { Authentication, Authenticator } from './auth.ts';
 import {
+  ANONYMOUS_BURST,
+  ANONYMOUS_RATE_PER_SECOND,
   AUTH_FAILURE_BURST,
   AUTH_FAILURE_RATE_PER_SECOND,
   BUYER_BURST,
   BUYER_RATE_PER_SECOND,
   RATE_BUCKETS_MAX,
 } from '../core/constants.ts';
+import { networkOf } from './client-address.ts';
 import { createRateLimit } from './rate-limit.ts';
+import type { RateShare } from './rate-share.ts';
 
 export interface Gatekeeper {
   /** Throws 401 (or 429, for an address that forges too often) when the route needs a caller and there is none. */
   identify(token: string | undefined, access: Access, address: string): Caller | undefined;
   /** The same for a socket, which also needs to know when the token ends. */
   authenticate(token: string | undefined, address: string): Extract<Authentication, { kind: 'caller' }>;
-  /** Throws 429 when a buyer asks too often. */
-  admit(caller: Caller | undefined): void;
+  /** Throws 429 when a buyer, or an address without a token, asks too often. */
+  admit(caller: Caller | undefined, address: string, path: string): void;
 }
 
-export function createGatekeeper(authenticator: Authenticator, clock: Clock): Gatekeeper {
-  const buyers = createRateLimit({
-    ratePerSecond: BUYER_RATE_PER_SECOND,
-    burst: BUYER_BURST,
-    maxBuckets: RATE_BUCKETS_MAX,
-    clock,
-  });
-  const failures = createRateLimit({
-    ratePerSecond: AUTH_FAILURE_RATE_PER_SECOND,
-    burst: AUTH_FAILURE_BURST,
-    maxBuckets: RATE_BUCKETS_MAX,
-    clock,
-  });
+/** Probes, and the provider, whose events come from few addresses and carry a signature. */
+const UNLIMITED: ReadonlySet<string> = new Set(['/livez', '/readyz', '/api/v1/payments/webhook']);
+
+export const isLimited = (path: string): boolean => !UNLIMITED.has(path);
+
+/** Without `share` the limits are this process's own. */
+export function createGatekeeper(authenticator: Authenticator, clock: Clock, share?: RateShare): Gatekeeper {
+  const limit = (name: string, ratePerSecond: number, burst: number) =>
+    createRateLimit({ name, ratePerSecond, burst, maxBuckets: RATE_BUCKETS_MAX, clock, share });
+  const buyers = limit('buyer', BUYER_RATE_PER_SECOND, BUYER_BURST);
+  const failures = limit('forger', AUTH_FAILURE_RATE_PER_SECOND, AUTH_FAILURE_BURST);
+  const strangers = limit('anonymous', ANONYMOUS_RATE_PER_SECOND, ANONYMOUS_BURST);
 
   /** Forgeries only: a missing or an expired token is an honest client's, and many of those may share an address. */
   function forged(address: string, detail: string): never {
-    const waitSeconds = failures.take(address);
+    const waitSeconds = failures.take(networkOf(address));
     if (waitSeconds === 0) throw fault('UNAUTHENTICATED', detail);
     throw fault('RATE_LIMITED', 'too many failed authentications', { retryAfterSeconds: waitSeconds });
   }
@@ -59,10 +62,10 @@ export function createGatekeeper(authenticator: Authenticator, clock: Clock): Ga
       const result = authenticator.verify(token);
       return result.kind === 'caller' ? result.caller : undefined;
     },
-    admit(caller) {
+    admit(caller, address, path) {
       // Operators and services are trusted not to click too fast.
-      if (caller?.role !== 'USER') return;
-      const waitSeconds = buyers.take(caller.userId);
+      if (!isLimited(path) || (caller !== undefined && caller.role !== 'USER')) return;
+      const waitSeconds = caller === undefined ? strangers.take(networkOf(address)) : buyers.take(caller.userId);
       if (waitSeconds > 0) throw fault('RATE_LIMITED', 'too many requests', { retryAfterSeconds: waitSeconds });
     },
   };

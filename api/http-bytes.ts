@@ -3,40 +3,66 @@
 import { STATUS_CODES } from 'node:http';
 import { BODY_LIMIT_BYTES } from '../core/constants.ts';
 import type { Answer, Arrival } from './arrival.ts';
+import type { AddressReader } from './client-address.ts';
 
 interface Request {
   getCaseSensitiveMethod(): string;
   getUrl(): string;
   getQuery(): string;
   getHeader(lowerCaseName: string): string;
+  forEach(see: (lowerCaseName: string, value: string) => void): void;
 }
 
-interface Response {
+export interface Response {
   getRemoteAddressAsText(): ArrayBuffer;
   cork(write: () => void): unknown;
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
   end(body: string, closeConnection: boolean): unknown;
   endWithoutBody(): unknown;
+  onAborted(handler: () => void): unknown;
 }
 
 function textOf(bytes: ArrayBuffer): string {
   return Buffer.from(bytes).toString('latin1');
 }
 
-export function toArrival(res: Response, req: Request): Arrival {
+/** `getHeader` tells the first line of a name only, and a proxy may write one of its own below the client's. */
+function forwardedFor(req: Request): string {
+  const lines: string[] = [];
+  req.forEach((name, value) => {
+    if (name === 'x-forwarded-for') lines.push(value);
+  });
+  return lines.join(',');
+}
+
+/** Headers that say where the next request begins: two that differ are a request hidden in another (smuggling). */
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
+
+/** All differing values together, so that nobody takes the first for the only one. */
+function framing(req: Request, name: string): string {
+  const first = req.getHeader(name);
+  if (first === '') return first;
+  let all = first;
+  req.forEach((other, value) => {
+    if (other === name && value !== first) all += `, ${value}`;
+  });
+  return all;
+}
+
+export function toArrival(res: Response, req: Request, addressOf: AddressReader): Arrival {
   return {
     method: req.getCaseSensitiveMethod(),
     path: req.getUrl(),
     query: req.getQuery(),
-    address: textOf(res.getRemoteAddressAsText()),
-    header: (name) => req.getHeader(name),
+    address: addressOf(textOf(res.getRemoteAddressAsText()), () => forwardedFor(req)),
+    header: (name) => (FRAMING.has(name) ? framing(req, name) : req.getHeader(name)),
   };
 }
 
-/** A small body is skipped over, so that the connection goes on; a large or endless one ends it. */
-export function isBodyLarge(arrival: Arrival): boolean {
-  return Number(arrival.header('content-length')) > BODY_LIMIT_BYTES || arrival.header('transfer-encoding') !== '';
+/** A small body is skipped over, so that the connection goes on; one that is large, endless or of unclear length ends it. */
+export function isBodyLarge(arrival: Pick<Arrival, 'header'>): boolean {
+  return !(Number(arrival.header('content-length')) <= BODY_LIMIT_BYTES) || arrival.header('transfer-encoding') !== '';
 }
 
 export function write(res: Response, answer: Answer, isHead: boolean, isLast: boolean): void {

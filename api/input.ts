@@ -1,4 +1,5 @@
 // Reads what a client sent: JSON, query and schema, each failure a 4xx that names what is wrong and where.
+import { isUtf8 } from 'node:buffer';
 import type { ZodType } from 'zod';
 import { CodedError, fault } from '../core/errors.ts';
 
@@ -35,6 +36,8 @@ function refuseNul(field: string, value: unknown): unknown {
 
 export function parseJson(bytes: Buffer): unknown {
   const text = bytes.toString('utf8');
+  // What is no UTF-8 was read as U+FFFD: stored, it would be another text than the one that was sent.
+  if (text.includes('\ufffd') && !isUtf8(bytes)) throw fault('INVALID_JSON', 'the body is not UTF-8');
   try {
     return JSON.parse(text, text.includes(NUL_ESCAPE) ? refuseNul : undefined);
   } catch (error) {

@@ -1,11 +1,12 @@
 // The entry of an API process: configuration in, SIGTERM out. A supervisor hears `{type: 'ready'}` when it serves.
-import { loadConfig, requireRuntime, type RuntimeConfig } from '../core/config.ts';
+import { configWarnings, loadConfig, requireRuntime, type RuntimeConfig } from '../core/config.ts';
 import { messageOf } from '../core/errors.ts';
 import { createLog } from '../core/log.ts';
 import { startApi } from './api.ts';
 
 const config = readConfig();
 const log = createLog(config, 'api');
+for (const warning of configWarnings(config)) log.warn(warning);
 
 // What nobody caught is a bug of ours: say it, and leave the restart to the supervisor, with nothing half done.
 process.on('uncaughtException', (error) => {

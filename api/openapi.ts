@@ -3,6 +3,7 @@
 import { type ZodType, z } from 'zod';
 import { ERRORS, type ErrorCode } from '../core/errors.ts';
 import type { Route } from '../shop/route.ts';
+import { isLimited } from './gatekeeper.ts';
 import { PROBLEM_TYPE } from './problem.ts';
 import { problemSchema } from './wire.ts';
 
@@ -53,7 +54,8 @@ function codesOf(route: Route): ErrorCode[] {
     'SHUTTING_DOWN',
     'OUTCOME_UNKNOWN',
   ];
-  if (route.access !== 'public') codes.push('UNAUTHENTICATED', 'TOKEN_EXPIRED', 'RATE_LIMITED');
+  if (isLimited(route.path)) codes.push('RATE_LIMITED');
+  if (route.access !== 'public') codes.push('UNAUTHENTICATED', 'TOKEN_EXPIRED');
   if (route.access === 'admin' || route.access === 'internal') codes.push('FORBIDDEN');
   if (route.params !== undefined) codes.push('NOT_FOUND');
   if (route.query !== undefined || route.body !== undefined) codes.push('VALIDATION_FAILED');

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { defineRoute, type Route } from '../shop/route.ts';
+import { pageHeaders } from './security-headers.ts';
 
 const HTML_TYPE = 'text/html; charset=utf-8';
 
@@ -63,13 +64,7 @@ function render({ file, sandboxUrl, isProduction }: PageOptions): string | undef
 export function pageRoutes(options: PageOptions): Route[] {
   const html = render(options);
   if (html === undefined) return [];
-  const headers = {
-    'content-security-policy': contentPolicy(html, options.sandboxUrl),
-    'referrer-policy': 'no-referrer',
-    'x-frame-options': 'DENY',
-    'cross-origin-opener-policy': 'same-origin',
-    'permissions-policy': 'camera=(), microphone=(), geolocation=()',
-  };
+  const headers = Object.fromEntries([pageHeaders(contentPolicy(html, options.sandboxUrl))]);
   const page = defineRoute({
     method: 'GET',
     path: '/',

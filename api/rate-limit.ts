@@ -1,6 +1,9 @@
 // Token buckets in bounded memory. A bucket that was forgotten starts full again: that errs towards serving.
-// Counts are per process: a caller that spreads over N API processes gets N times the rate.
+// A request is decided here, without asking anybody; what was taken is told to the other processes by api/rate-share.ts.
 import type { Clock } from '../core/clock.ts';
+import { RATE_REPORT_SHARE } from '../core/constants.ts';
+import { refusedRequests } from './door-metrics.ts';
+import type { RateShare } from './rate-share.ts';
 
 export interface RateLimit {
   /** Takes one token; answers 0, or the seconds until there is one again. */
@@ -13,31 +16,56 @@ export interface Bucket {
   filledAt: number;
 }
 
+export interface SharedBucket extends Bucket {
+  /** Taken here, and not told to the others yet. */
+  taken: number;
+  /** All processes together have left little of it: each further token is told. */
+  isLow: boolean;
+}
+
 export interface BucketRate {
   ratePerSecond: number;
   burst: number;
 }
 
-/** Takes one token of one bucket; answers 0, or the seconds until there is one again. */
-export function takeToken(bucket: Bucket, { ratePerSecond, burst }: BucketRate, now: number): number {
+export interface NamedRate extends BucketRate {
+  /** What is limited: a label of the metric, and the first part of the shared bucket's key. */
+  name: string;
+}
+
+export function refill(bucket: Bucket, { ratePerSecond, burst }: BucketRate, now: number): void {
   const elapsedMs = Math.max(0, now - bucket.filledAt);
   bucket.tokens = Math.min(burst, bucket.tokens + (elapsedMs * ratePerSecond) / 1000);
   bucket.filledAt = now;
-  if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / ratePerSecond));
+}
+
+/** Takes one token of one bucket; answers 0, or the seconds until there is one again. */
+export function takeToken(bucket: Bucket, rate: BucketRate, now: number): number {
+  refill(bucket, rate, now);
+  if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / rate.ratePerSecond));
   bucket.tokens -= 1;
   return 0;
 }
 
-export function createRateLimit(options: BucketRate & { maxBuckets: number; clock: Clock }): RateLimit {
-  const { burst, maxBuckets, clock } = options;
-  // Two generations: when the young one is half of what is allowed, the old one is dropped whole. Eviction costs nothing.
-  let young = new Map<string, Bucket>();
-  let old = new Map<string, Bucket>();
+export interface RateLimitOptions extends NamedRate {
+  maxBuckets: number;
+  clock: Clock;
+  /** Without it the limit is this process's own. */
+  share?: RateShare | undefined;
+}
 
-  function bucketOf(key: string, now: number): Bucket {
+export function createRateLimit(options: RateLimitOptions): RateLimit {
+  const { name, burst, maxBuckets, clock, share } = options;
+  const reportFrom = Math.max(1, Math.floor(burst * RATE_REPORT_SHARE));
+  const refused = refusedRequests.labels(name);
+  // Two generations: when the young one is half of what is allowed, the old one is dropped whole. Eviction costs nothing.
+  let young = new Map<string, SharedBucket>();
+  let old = new Map<string, SharedBucket>();
+
+  function bucketOf(key: string, now: number): SharedBucket {
     const known = young.get(key);
     if (known !== undefined) return known;
-    const bucket = old.get(key) ?? { tokens: burst, filledAt: now };
+    const bucket = old.get(key) ?? { tokens: burst, filledAt: now, taken: 0, isLow: false };
     old.delete(key);
     if (young.size >= maxBuckets / 2) {
       old = young;
@@ -50,7 +78,16 @@ export function createRateLimit(options: BucketRate & { maxBuckets: number; cloc
   return {
     take(key) {
       const now = clock.now();
-      return takeToken(bucketOf(key, now), options, now);
+      const bucket = bucketOf(key, now);
+      const waitSeconds = takeToken(bucket, options, now);
+      if (waitSeconds > 0) {
+        refused.inc();
+        return waitSeconds;
+      }
+      if (share === undefined) return 0;
+      bucket.taken += 1;
+      if (bucket.isLow || bucket.taken >= reportFrom) share.report(options, key, bucket);
+      return 0;
     },
     get size() {
       return young.size + old.size;

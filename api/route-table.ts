@@ -1,5 +1,6 @@
 // Finds the route of a method and a path. Built once from the one table; a path that is defined twice is refused then.
-// A literal segment wins over a parameter, so `/products/search` and `/products/{productId}` live together.
+// A literal segment wins over a parameter, so `/products/search` and `/products/{productId}` live together; where it has
+// not the method, the parameter has its turn: `POST /inventory/adjust` is no reason why a SKU `adjust` cannot be read.
 import type { Method, Route } from '../shop/route.ts';
 
 export type Match =
@@ -46,26 +47,37 @@ function decode(segment: string): string | undefined {
   }
 }
 
-function descend(node: Node, segments: readonly string[], at: number, values: string[]): Node | undefined {
-  const segment = segments[at];
-  if (segment === undefined) return node.routes.size > 0 ? node : undefined;
+/** The best node of a path that has the method. `passed` collects the nodes that fit the path and have others only. */
+function descend(
+  node: Node,
+  at: number,
+  wish: { segments: readonly string[]; method: Method },
+  values: string[],
+  passed: Node[],
+): Node | undefined {
+  const segment = wish.segments[at];
+  if (segment === undefined) {
+    if (node.routes.has(wish.method)) return node;
+    if (node.routes.size > 0) passed.push(node);
+    return undefined;
+  }
   const literal = node.literals.get(segment);
   if (literal !== undefined) {
-    const found = descend(literal, segments, at + 1, values);
+    const found = descend(literal, at + 1, wish, values, passed);
     if (found !== undefined) return found;
   }
   if (node.parameter === undefined) return undefined;
   const value = decode(segment);
   if (value === undefined) return undefined;
   values.push(value);
-  const found = descend(node.parameter, segments, at + 1, values);
+  const found = descend(node.parameter, at + 1, wish, values, passed);
   if (found === undefined) values.pop();
   return found;
 }
 
 /** The methods that CORS and `Allow` name: HEAD comes with GET, OPTIONS with everything. */
-function allowedMethods(node: Node): string[] {
-  const methods: string[] = [...node.routes.keys()];
+function allowedMethods(nodes: readonly Node[]): string[] {
+  const methods: string[] = nodes.flatMap((node) => [...node.routes.keys()]);
   return methods.includes('GET') ? [...methods, 'HEAD', 'OPTIONS'] : [...methods, 'OPTIONS'];
 }
 
@@ -75,11 +87,13 @@ export function createRouteTable(routes: readonly Route[]): { find(method: strin
   return {
     find(method, path) {
       const values: string[] = [];
-      const node = descend(root, path.split('/').slice(1), 0, values);
-      if (node === undefined) return { kind: 'unknown' };
+      const passed: Node[] = [];
       // A method that is none of ours is simply not a key of the map.
-      const found = node.routes.get((method === 'HEAD' ? 'GET' : method) as Method);
-      if (found === undefined) return { kind: 'other-method', allowed: allowedMethods(node) };
+      const wish = { segments: path.split('/').slice(1), method: (method === 'HEAD' ? 'GET' : method) as Method };
+      const found = descend(root, 0, wish, values, passed)?.routes.get(wish.method);
+      if (found === undefined) {
+        return passed.length === 0 ? { kind: 'unknown' } : { kind: 'other-method', allowed: allowedMethods(passed) };
+      }
       const params: Record<string, string> = {};
       for (const [index, name] of found.names.entries()) params[name] = values[index] ?? '';
       return { kind: 'route', route: found.route, params };

@@ -1,31 +1,24 @@
 // The one home of uWebSockets.js, which ends the process on what others forgive: a request is read before the first await,
 // every response has an abort handler, nothing is written to a response that is gone, and every write is corked.
-import {
-  App,
-  type HttpRequest,
-  type HttpResponse,
-  type TemplatedApp,
-  type us_listen_socket,
-  us_listen_socket_close,
-  us_socket_local_port,
-  type us_socket_context_t,
-  type WebSocket,
-} from 'uWebSockets.js';
+import * as uws from 'uWebSockets.js';
 import { type Clock, sleep } from '../core/clock.ts';
 import {
   BODY_DEADLINE_MS,
   BODY_LIMIT_BYTES,
   DRAIN_DEADLINE_MS,
-  REQUEST_DEADLINE_MS,
-  REQUEST_GRACE_MS,
+  SHED_INTERVAL_MS,
   SOCKET_BACKPRESSURE_BYTES,
   SOCKET_IDLE_SECONDS,
   SOCKET_PAYLOAD_BYTES,
   WATCH_INTERVAL_MS,
 } from '../core/constants.ts';
-import type { Admitted, Answer } from './arrival.ts';
+import type { AddressReader } from './client-address.ts';
+import { type ConnectionLimit, readConnectionLimit } from './connection-limit.ts';
+import type { Answer } from './arrival.ts';
 import type { Dispatcher } from './dispatch.ts';
+import { createExchanges, type Exchange, type Exchanges } from './exchanges.ts';
 import { isBodyLarge, toArrival, write } from './http-bytes.ts';
+import { type Concurrency, createConcurrency } from './load-shedding.ts';
 import type { Connection } from './socket-outlet.ts';
 import type { Session } from './socket-session.ts';
 import type { Upgrader } from './socket-upgrade.ts';
@@ -37,24 +30,21 @@ export interface Server {
   close(): Promise<void>;
 }
 
+/** A test's own; else the usual ones. */
+export interface ServerLimits {
+  concurrency?: Concurrency;
+  connections?: ConnectionLimit;
+}
+
 export interface ServerOptions {
   /** 0 for any free one. Several processes share a port: the kernel spreads the connections. */
   port: number;
   dispatcher: Dispatcher;
   sockets: Sockets;
   upgrader: Upgrader;
+  addressOf: AddressReader;
   clock: Clock;
-}
-
-/** One request that is not answered yet. */
-interface Exchange {
-  res: HttpResponse;
-  isHead: boolean;
-  isDone: boolean;
-  isReading: boolean;
-  /** When the body must be here, then when the answer must be. */
-  deadlineAt: number;
-  request: Admitted;
+  limits?: ServerLimits | undefined;
 }
 
 interface SocketData {
@@ -64,96 +54,92 @@ interface SocketData {
   hasMissedLines: boolean;
 }
 
+// Undocumented: with it no answer says which server this is. Where it is missing, that much is told.
+const silence: unknown = Reflect.get(uws, '_cfg');
+if (typeof silence === 'function') silence('silent');
+
 const NO_BODY = Buffer.alloc(0);
 const ignore = (): void => {};
 /** ws.send: 1 sent, 0 buffered, 2 dropped. */
 const DROPPED = 2;
 
-interface HttpDoor {
-  readonly pending: ReadonlySet<Exchange>;
-  /** Answers in the place of whoever is overdue. */
-  watch(): void;
-  /** From now on every answer ends its connection, so that the client finds another process. */
-  stop(): void;
+/** Open connections, sockets included: uWebSockets.js tells of each that opens, and not of the end of those that became sockets. */
+interface Connections {
+  count: number;
 }
 
-/** HTTP: answers at once or keeps the exchange until its answer, its abort or its deadline. */
-function serveHttp(app: TemplatedApp, { dispatcher, clock }: ServerOptions): HttpDoor {
-  const pending = new Set<Exchange>();
-  let isStopping = false;
+/**
+ * Answers and ends the connection, a turn later: in this one a request that came in the same piece would be answered
+ * after it, and the connection go on. uWebSockets.js ends it at such a request while this one is open.
+ */
+function leave(res: uws.HttpResponse, answer: Answer, isHead: boolean): void {
+  let isGone = false;
+  res.onAborted(() => {
+    isGone = true;
+  });
+  setImmediate(() => isGone || write(res, answer, isHead, true));
+}
 
-  function settle(exchange: Exchange, answer: Answer): void {
-    pending.delete(exchange);
-    if (exchange.isDone) return;
-    exchange.isDone = true;
-    write(exchange.res, answer, exchange.isHead, isStopping);
-  }
+/** HTTP: answers at once, turns away, or keeps the exchange until its answer, its abort or its deadline. */
+function serveHttp(
+  app: uws.TemplatedApp,
+  { dispatcher, addressOf, limits }: ServerOptions,
+  exchanges: Exchanges,
+  connections: Connections,
+): void {
+  const limit = limits?.connections ?? readConnectionLimit();
 
-  async function run(exchange: Exchange, body: Buffer): Promise<void> {
-    exchange.isReading = false;
-    exchange.deadlineAt = clock.now() + REQUEST_DEADLINE_MS + REQUEST_GRACE_MS;
-    settle(exchange, await dispatcher.finish(exchange.request, body));
-  }
-
-  function readBody(exchange: Exchange): void {
+  function readBody(exchange: Exchange, res: uws.HttpResponse): void {
     const chunks: Buffer[] = [];
     let length = 0;
-    exchange.res.onData((chunk, isLast) => {
-      if (exchange.isDone) return;
+    res.onData((chunk, isLast) => {
+      if (exchange.isDone || length > BODY_LIMIT_BYTES) return;
       length += chunk.byteLength;
       if (length > BODY_LIMIT_BYTES) {
         const detail = `the limit is ${BODY_LIMIT_BYTES} bytes`;
-        settle(exchange, dispatcher.refuse(exchange.request, 'BODY_TOO_LARGE', detail));
+        // A turn later, like `leave`.
+        setImmediate(() => exchanges.settle(exchange, dispatcher.refuse(exchange.request, 'BODY_TOO_LARGE', detail)));
         return;
       }
       // The chunk's memory is uWebSockets.js' own and is gone after this call.
       chunks.push(Buffer.from(Buffer.from(chunk)));
-      if (isLast) void run(exchange, chunks.length === 1 ? (chunks[0] ?? NO_BODY) : Buffer.concat(chunks, length));
+      if (!isLast) return;
+      void exchanges.run(exchange, chunks.length === 1 ? (chunks[0] ?? NO_BODY) : Buffer.concat(chunks, length));
     });
   }
 
+  app.filter((res, change) => {
+    connections.count += Math.sign(change);
+    if (change > 0 && connections.count > limit.taken) res.close();
+  });
   app.any('/*', (res, req) => {
     // Before anything else: a response without an abort handler, left for whatever reason, ends the process.
     res.onAborted(ignore);
-    const arrival = toArrival(res, req);
-    const isHead = arrival.method === 'HEAD';
+    const method = req.getCaseSensitiveMethod();
+    const isHead = method === 'HEAD';
+    const isCrowded = connections.count > limit.answered;
+    if (isCrowded || !exchanges.hasRoom(method, req.getUrl())) {
+      const isLarge = isBodyLarge({ header: (name) => req.getHeader(name) });
+      exchanges.turnAway(res, req.getUrl(), isHead, isCrowded || isLarge);
+      return;
+    }
+    const arrival = toArrival(res, req, addressOf);
     const begun = dispatcher.begin(arrival);
     if (begun.kind === 'answered') {
-      write(res, begun.answer, isHead, isStopping || isBodyLarge(arrival));
+      const isLast = exchanges.isStopping || isBodyLarge(arrival);
+      if (isLast) leave(res, begun.answer, isHead);
+      else write(res, begun.answer, isHead, false);
       return;
     }
     const readsBody = begun.hasBody && begun.route.bodyKind !== 'none';
-    const deadlineAt = begun.startedAt + BODY_DEADLINE_MS;
-    const exchange: Exchange = { res, isHead, isDone: false, isReading: readsBody, deadlineAt, request: begun };
-    pending.add(exchange);
-    res.onAborted(() => {
-      exchange.isDone = true;
-      pending.delete(exchange);
-    });
-    if (readsBody) readBody(exchange);
-    else void run(exchange, NO_BODY);
+    const exchange = exchanges.begin(res, begun, method, begun.startedAt + BODY_DEADLINE_MS, readsBody);
+    res.onAborted(() => exchanges.abandon(exchange));
+    if (readsBody) readBody(exchange, res);
+    else void exchanges.run(exchange, NO_BODY);
   });
-
-  return {
-    pending,
-    watch() {
-      const now = clock.now();
-      for (const exchange of [...pending]) {
-        if (exchange.deadlineAt > now) continue;
-        const { request, isReading } = exchange;
-        const answer = isReading
-          ? dispatcher.refuse(request, 'REQUEST_TIMEOUT', 'the body did not arrive in time')
-          : dispatcher.refuse(request, 'OUTCOME_UNKNOWN', 'the answer did not come in time');
-        settle(exchange, answer);
-      }
-    },
-    stop() {
-      isStopping = true;
-    },
-  };
 }
 
-function lend(ws: WebSocket<SocketData>): Connection {
+function lend(ws: uws.WebSocket<SocketData>): Connection {
   return {
     send: (frame, isBinary) => ws.send(frame, isBinary) !== DROPPED,
     // Later, because uWebSockets.js calls `close` from within: whoever ends a socket may still be setting it up.
@@ -163,7 +149,11 @@ function lend(ws: WebSocket<SocketData>): Connection {
   };
 }
 
-function serveSockets(app: TemplatedApp, { sockets, upgrader }: ServerOptions): void {
+function serveSockets(
+  app: uws.TemplatedApp,
+  { sockets, upgrader, addressOf }: ServerOptions,
+  connections: Connections,
+): void {
   sockets.publishThrough((topic, frame, isBinary) => app.publish(topic, frame, isBinary));
   app.ws<SocketData>('/ws', {
     maxPayloadLength: SOCKET_PAYLOAD_BYTES,
@@ -171,8 +161,8 @@ function serveSockets(app: TemplatedApp, { sockets, upgrader }: ServerOptions): 
     closeOnBackpressureLimit: false,
     idleTimeout: SOCKET_IDLE_SECONDS,
     sendPingsAutomatically: true,
-    upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t) {
-      const arrival = toArrival(res, req);
+    upgrade(res: uws.HttpResponse, req: uws.HttpRequest, context: uws.us_socket_context_t) {
+      const arrival = toArrival(res, req, addressOf);
       const upgraded = upgrader.begin(arrival);
       if (upgraded.kind === 'answered') {
         write(res, upgraded.answer, false, false);
@@ -207,6 +197,7 @@ function serveSockets(app: TemplatedApp, { sockets, upgrader }: ServerOptions): 
       void data.session?.catchUp();
     },
     close(ws) {
+      connections.count -= 1;
       const data = ws.getUserData();
       const session = data.session;
       data.session = undefined;
@@ -215,7 +206,7 @@ function serveSockets(app: TemplatedApp, { sockets, upgrader }: ServerOptions): 
   });
 }
 
-function listen(app: TemplatedApp, port: number): Promise<us_listen_socket> {
+function listen(app: uws.TemplatedApp, port: number): Promise<uws.us_listen_socket> {
   return new Promise((resolve, reject) => {
     app.listen(port, (socket) => {
       if (socket === false) reject(new Error(`port ${port} cannot be listened on; something else may have it`));
@@ -225,21 +216,27 @@ function listen(app: TemplatedApp, port: number): Promise<us_listen_socket> {
 }
 
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const app = App();
-  serveSockets(app, options);
-  const http = serveHttp(app, options);
+  const app = uws.App();
+  const connections: Connections = { count: 0 };
+  const { dispatcher, clock, sockets, limits = {} } = options;
+  const exchanges = createExchanges({ dispatcher, concurrency: limits.concurrency ?? createConcurrency(), clock });
+  serveSockets(app, options, connections);
+  serveHttp(app, options, exchanges, connections);
   const listening = await listen(app, options.port);
-  const watching = setInterval(http.watch, WATCH_INTERVAL_MS);
+  const beating = setInterval(() => exchanges.beat(), SHED_INTERVAL_MS);
+  const watching = setInterval(() => exchanges.watch(), WATCH_INTERVAL_MS);
   return {
-    port: us_socket_local_port(listening),
+    port: uws.us_socket_local_port(listening),
     async close() {
-      us_listen_socket_close(listening);
-      options.dispatcher.stop();
-      http.stop();
-      const until = options.clock.now() + DRAIN_DEADLINE_MS;
-      while (http.pending.size > 0 && options.clock.now() < until) await sleep(10);
+      uws.us_listen_socket_close(listening);
+      dispatcher.stop();
+      exchanges.stop();
+      const until = clock.now() + DRAIN_DEADLINE_MS;
+      while (exchanges.size > 0 && clock.now() < until) await sleep(10);
       clearInterval(watching);
-      options.sockets.close();
+      clearInterval(beating);
+      exchanges.stop();
+      sockets.close();
       // Their close frames leave with the next turn of the loop.
       await sleep(50);
       app.close();

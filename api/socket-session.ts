@@ -96,7 +96,7 @@ export function createSession(options: SessionOptions, known: Identity | undefin
 
   async function buy(message: Message<'buy'>, caller: Caller, isBinary: boolean): Promise<void> {
     if (buysInFlight >= SOCKET_BUYS_IN_FLIGHT_MAX) throw fault('RATE_LIMITED', 'too many buys at once');
-    gatekeeper.admit(caller);
+    gatekeeper.admit(caller, options.address, '/ws');
     const { saleId, sku, quantity, key } = message;
     buysInFlight += 1;
     try {
@@ -115,7 +115,7 @@ export function createSession(options: SessionOptions, known: Identity | undefin
   async function resume(message: Message<'resume'>, caller: Caller, isBinary: boolean): Promise<void> {
     for (const purchaseId of new Set(message.purchaseIds)) {
       if (!outlet.isOpen) return;
-      gatekeeper.admit(caller);
+      gatekeeper.admit(caller, options.address, '/ws');
       try {
         outlet.answer(await purchases.get(purchaseId, caller.userId), message.id, isBinary);
       } catch (error) {

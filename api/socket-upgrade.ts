@@ -19,14 +19,37 @@ export interface Upgrader {
   stop(): void;
 }
 
-export function createUpgrader({ gatekeeper, clock }: { gatekeeper: Gatekeeper; clock: Clock }): Upgrader {
+export interface UpgraderOptions {
+  gatekeeper: Gatekeeper;
+  clock: Clock;
+  /** Pages that may open a socket; any when absent. */
+  allowedOrigins?: readonly string[] | undefined;
+}
+
+export function createUpgrader({ gatekeeper, clock, allowedOrigins }: UpgraderOptions): Upgrader {
+  const origins = allowedOrigins === undefined ? undefined : new Set(allowedOrigins);
   let isStopping = false;
+
+  /** Browsers always name the page; a client that names none is no browser, and could name any. */
+  function checkOrigin(origin: string): void {
+    if (origins === undefined || origin === '' || origins.has(origin)) return;
+    throw fault('FORBIDDEN', 'this page may not open a socket here');
+  }
+
   return {
     begin(arrival) {
       try {
         if (isStopping) throw fault('SHUTTING_DOWN');
+        // The one that there is; uWebSockets.js would answer any other as if it were this.
+        if (arrival.header('sec-websocket-version') !== '13') {
+          throw fault('BAD_REQUEST', 'Sec-WebSocket-Version must be 13');
+        }
+        checkOrigin(arrival.header('origin'));
         const token = parseQuery(arrival.query)['access_token'] ?? bearerToken(arrival.header('authorization'));
-        if (token === undefined) return { kind: 'upgraded', identity: undefined };
+        if (token === undefined) {
+          gatekeeper.admit(undefined, arrival.address, arrival.path);
+          return { kind: 'upgraded', identity: undefined };
+        }
         return { kind: 'upgraded', identity: gatekeeper.authenticate(token, arrival.address) };
       } catch (error) {
         const coded = toFault(error);

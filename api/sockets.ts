@@ -5,8 +5,10 @@ import type { StockFeed } from '../actors/stock-feed.ts';
 import type { StockStore } from '../actors/stock-store.ts';
 import type { Clock } from '../core/clock.ts';
 import { LINE_BROADCAST_INTERVAL_MS, SLICE_MAX, SOCKETS_PER_BUYER_MAX, WATCH_INTERVAL_MS } from '../core/constants.ts';
+import { hasCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { type Purchases, toPurchaseReply } from '../shop/sales/sales.ts';
+import { createCatchUp } from './catch-up.ts';
 import { openSockets } from './door-metrics.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
 import { createLineBoard, type Publish } from './line-board.ts';
@@ -57,11 +59,26 @@ export function createSockets(dependencies: SocketsDependencies): Sockets {
   }
 
   /** The feed was lost for a while: asks for everything that anybody here was told about. */
+  /** Purchases that Redis has forgotten: told from Postgres, or that they were lost. */
+  async function tellOfUnknown(session: Session, unknown: ReadonlySet<string>): Promise<void> {
+    for (const purchaseId of session.purchaseIds) {
+      if (!unknown.has(purchaseId) || session.userId === undefined) continue;
+      try {
+        session.tell(await purchases.get(purchaseId, session.userId));
+      } catch (error) {
+        if (!hasCode(error, 'PURCHASE_NOT_FOUND')) throw error;
+        session.send({ type: 'error', code: 'PURCHASE_NOT_FOUND', message: 'this purchase was lost', purchaseId });
+      }
+    }
+  }
+
   async function resync(): Promise<void> {
     const ids = [...new Set([...sessions].flatMap((session) => session.purchaseIds))];
     for (let from = 0; from < ids.length; from += SLICE_MAX) {
       const views = await stock.look(ids.slice(from, from + SLICE_MAX));
       for (const view of views) if (view !== undefined) tellBuyer(view);
+      const unknown = new Set(ids.slice(from, from + SLICE_MAX).filter((_, i) => views[i] === undefined));
+      for (const session of unknown.size === 0 ? [] : [...sessions]) await tellOfUnknown(session, unknown);
     }
     await board.refresh();
   }
@@ -73,9 +90,8 @@ export function createSockets(dependencies: SocketsDependencies): Sockets {
   feed.onPayment(({ purchaseId, buyer, clientSecret, status }) => {
     for (const session of byBuyer.get(buyer) ?? []) session.send({ type: 'payment', purchaseId, clientSecret, status });
   });
-  feed.onResync(() => {
-    resync().catch((error: unknown) => log.warn({ err: error }, 'sockets could not be told what they have missed'));
-  });
+  const catchUp = createCatchUp(resync, log);
+  feed.onResync(() => catchUp.ask());
 
   const broadcasting = setInterval(() => board.flush(), LINE_BROADCAST_INTERVAL_MS);
   const watching = setInterval(() => {
@@ -107,6 +123,7 @@ export function createSockets(dependencies: SocketsDependencies): Sockets {
     },
 
     close() {
+      catchUp.stop();
       clearInterval(broadcasting);
       clearInterval(watching);
       for (const session of [...sessions]) session.end(CLOSE_CODES.goingAway, 'this process is going down');

@@ -35,7 +35,7 @@ export const batchSizes: Bench = {
     try {
       await whenReady(redis, 10_000);
       const stock = createStockStore({ redis });
-      await stock.attach({ read: async () => [], write: async () => undefined });
+      await stock.attach({ read: async () => [], write: async () => undefined, witness: async () => undefined });
       await runBatches(stock, PARTITIONS - 1, 128, isQuick ? 2 : 100, true);
       const findings: Finding[] = [];
       for (const [partition, { batch, calls, soldOutCalls }] of SIZES.entries()) {

@@ -9,9 +9,23 @@ export interface Clock {
 
 export const systemClock: Clock = { now: () => Date.now() };
 
+/** Waiting and chance as the simulation (test/sim) hands them in, so that time passes only when it says so. */
+export interface SimulatedTime {
+  wait(ms: number, signal: AbortSignal | undefined): Promise<void>;
+  /** From 0 up to, and without, 1. */
+  random(): number;
+}
+let simulated: SimulatedTime | undefined;
+
+/** For the simulation alone; `undefined` gives the real ones back. */
+export function simulateTime(source: SimulatedTime | undefined): void {
+  simulated = source;
+}
+
 /** Resolves after `ms`, or at once, without an error, when the signal aborts: a loop looks at its signal anyway. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return;
+  if (simulated !== undefined) return simulated.wait(ms, signal);
   try {
     await wait(ms, undefined, signal === undefined ? undefined : { signal });
   } catch (error) {
@@ -21,5 +35,5 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 
 /** Somewhere between half of `ms` and `ms`, never above it: many processes with one interval must not act in step. */
 export function jitter(ms: number): number {
-  return ms * (0.5 + Math.random() / 2);
+  return ms * (0.5 + (simulated?.random() ?? Math.random()) / 2);
 }

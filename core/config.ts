@@ -1,7 +1,10 @@
 // Configuration: the only reader of process.env. Every variable is parsed here, and all errors are reported at once.
 // What is a tuned number rather than a deployment's choice is in constants.ts.
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { readSigningKeys } from './signing-keys.ts';
+import { addressWarnings, secretProblems } from './secret-strength.ts';
 
 export interface Config {
   environment: 'development' | 'production' | 'test';
@@ -11,7 +14,16 @@ export interface Config {
   databaseReplicaUrl?: string;
   /** Several nodes of a cluster are separated by commas. */
   redisUrl?: string;
+  /** Replicas that must have a change before it is answered; none when absent. */
+  redisReplicas?: number;
+  /** Whether the workers rebuild a Redis that lost its data by themselves, instead of waiting for the operator. */
+  autoRebuild?: boolean;
+  /** One secret, or several with names: see core/signing-keys.ts. */
   jwtSecret?: string;
+  /** Addresses and networks whose word on the client's address is taken; nobody's when absent. */
+  trustedProxies?: readonly string[];
+  /** Pages that may open a WebSocket; all when absent. */
+  allowedOrigins?: readonly string[];
   dataDir: string;
   sandboxPort: number;
   /** Where the payment sandbox listens; 0.0.0.0 in a container. */
@@ -22,6 +34,8 @@ export interface Config {
   workerMetricsPort?: number;
   logLevel: string;
   stripe: { secretKey?: string; webhookSecret?: string; apiBase?: string };
+  /** Production with Stripe's test keys: a system that sells nothing real. */
+  isStripeTestMode?: boolean;
 }
 
 export interface RuntimeConfig extends Config {
@@ -41,7 +55,6 @@ export class ConfigError extends Error {
   }
 }
 
-const JWT_SECRET_MIN_CHARACTERS = 32; // HS256 signs with 256 bits: a shorter secret is the weaker part
 const port = z.coerce.number().int().min(0).max(65_535);
 const url = (...schemes: string[]) =>
   z
@@ -53,6 +66,12 @@ const url = (...schemes: string[]) =>
       },
     );
 
+const list = (isEntry: (text: string) => boolean, form: string) =>
+  z
+    .string()
+    .transform((text) => text.split(',').map((entry) => entry.trim()))
+    .refine((entries) => entries.every(isEntry), { error: `must be ${form}, separated by commas` });
+
 const environmentSchema = z.object({
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   PORT: port.default(8080),
@@ -60,11 +79,16 @@ const environmentSchema = z.object({
   DATABASE_URL: url('postgres', 'postgresql').optional(),
   DATABASE_REPLICA_URL: url('postgres', 'postgresql').optional(),
   REDIS_URL: url('redis', 'rediss').optional(),
-  JWT_SECRET: z.string().optional(),
+  REDIS_REPLICAS: z.coerce.number().int().min(0).max(5).optional(),
+  AUTO_REBUILD: z.enum(['true', 'false']).optional(),
+  JWT_SECRET: z.string().refine(hasDistinctKeys, { error: 'gives one name to two keys' }).optional(),
+  TRUSTED_PROXIES: list(isNetwork, 'addresses or networks such as 10.0.0.0/8').optional(),
+  ALLOWED_ORIGINS: list(isOrigin, 'origins such as https://shop.example').optional(),
   DATA_DIR: z.string().default('.data'),
   STRIPE_SECRET_KEY: z.string().optional(),
   STRIPE_WEBHOOK_SECRET: z.string().optional(),
   STRIPE_API_BASE: url('http', 'https').optional(),
+  STRIPE_TEST_MODE: z.enum(['true', 'false']).optional(),
   SANDBOX_PORT: port.default(8081),
   SANDBOX_HOST: z.string().default('127.0.0.1'),
   SANDBOX_WEBHOOK_URL: url('http', 'https').optional(),
@@ -80,7 +104,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   );
   const parsed = environmentSchema.safeParse(given);
   if (!parsed.success) {
-    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`));
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    // Told now as well: whoever mends the one and starts again should not meet the other.
+    const isProduction = given['NODE_ENV'] === 'production';
+    throw new ConfigError([...problems, ...(isProduction ? secretProblems(givenSecrets(given)) : [])]);
   }
   const values = parsed.data;
   return {
@@ -96,7 +123,12 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
       databaseUrl: values.DATABASE_URL,
       databaseReplicaUrl: values.DATABASE_REPLICA_URL,
       redisUrl: values.REDIS_URL,
+      redisReplicas: values.REDIS_REPLICAS,
+      autoRebuild: values.AUTO_REBUILD === undefined ? undefined : values.AUTO_REBUILD === 'true',
       jwtSecret: values.JWT_SECRET,
+      trustedProxies: values.TRUSTED_PROXIES,
+      allowedOrigins: values.ALLOWED_ORIGINS,
+      isStripeTestMode: values.STRIPE_TEST_MODE === undefined ? undefined : values.STRIPE_TEST_MODE === 'true',
       sandboxWebhookUrl: values.SANDBOX_WEBHOOK_URL,
       workerMetricsPort: values.WORKER_METRICS_PORT,
     }),
@@ -108,14 +140,13 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   };
 }
 
-/** For the API and the workers: everything must be present, and in production the secret must be a strong one. */
+/** For the API and the workers: everything must be present, and in production the secrets must be strong ones. */
 export function requireRuntime(config: Config): RuntimeConfig {
   const { databaseUrl, redisUrl, jwtSecret } = config;
-  const { secretKey, webhookSecret } = config.stripe;
-  const problems: string[] = [];
-  if (config.environment === 'production' && jwtSecret !== undefined && jwtSecret.length < JWT_SECRET_MIN_CHARACTERS) {
-    problems.push(`JWT_SECRET: must have at least ${JWT_SECRET_MIN_CHARACTERS} characters in production`);
-  }
+  const { secretKey, webhookSecret, apiBase } = config.stripe;
+  const given = { jwtSecret, stripeSecretKey: secretKey, stripeWebhookSecret: webhookSecret, stripeApiBase: apiBase };
+  const isStripeTestMode = config.isStripeTestMode ?? false;
+  const problems = config.environment === 'production' ? secretProblems({ ...given, isStripeTestMode }) : [];
   const isComplete = databaseUrl && redisUrl && jwtSecret && secretKey && webhookSecret;
   if (!isComplete || problems.length > 0) {
     const needed = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, JWT_SECRET: jwtSecret };
@@ -124,6 +155,23 @@ export function requireRuntime(config: Config): RuntimeConfig {
     throw new ConfigError([...missing.map(([name]) => `${name}: must be set`), ...problems]);
   }
   return { ...config, databaseUrl, redisUrl, jwtSecret, stripe: { ...config.stripe, secretKey, webhookSecret } };
+}
+
+/** What a production start says and does not refuse. */
+export function configWarnings(config: Config): string[] {
+  if (config.environment !== 'production') return [];
+  const { databaseUrl, redisUrl, isStripeTestMode = false } = config;
+  return addressWarnings({ databaseUrl, redisUrl, stripeApiBase: config.stripe.apiBase, isStripeTestMode });
+}
+
+function givenSecrets(given: Readonly<Record<string, string | undefined>>) {
+  return {
+    jwtSecret: given['JWT_SECRET'],
+    stripeSecretKey: given['STRIPE_SECRET_KEY'],
+    stripeWebhookSecret: given['STRIPE_WEBHOOK_SECRET'],
+    stripeApiBase: given['STRIPE_API_BASE'],
+    isStripeTestMode: given['STRIPE_TEST_MODE'] === 'true',
+  };
 }
 
 /** Without the members that are undefined: `exactOptionalPropertyTypes` tells absent from undefined. */
@@ -139,4 +187,20 @@ function isUrl(text: string, schemes: readonly string[]): boolean {
 
 function strip(node: string): string {
   return node.replace(/^\w+:\/\//, '');
+}
+
+function hasDistinctKeys(text: string): boolean {
+  const keys = readSigningKeys(text);
+  return new Set(keys.map(({ id }) => id)).size === keys.length;
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
+}
+
+function isOrigin(text: string): boolean {
+  return isUrl(text, ['http', 'https']) && new URL(text).origin === text;
 }

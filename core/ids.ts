@@ -10,13 +10,21 @@ const PATTERN = /^[a-z]{1,12}_([0-9a-z]{2})[0-9a-z]{8,40}$/;
 
 // One call for many ids: a random byte at a time costs a system call each.
 const POOL_BYTES = BODY_LENGTH * 256;
-let pool = Buffer.alloc(0);
+let pool: Buffer = Buffer.alloc(0);
 let poolOffset = 0;
+let bytesOf: (count: number) => Buffer = randomBytes;
+
+/** For the simulation (test/sim) alone, whose ids must be the same for the same seed; `undefined` gives chance back. */
+export function seedIds(source: ((count: number) => Buffer) | undefined): void {
+  bytesOf = source ?? randomBytes;
+  pool = Buffer.alloc(0);
+  poolOffset = 0;
+}
 
 /** A new id; `prefix` is written without its underscore (`pur`). */
 export function randomId(prefix: string, partition?: number): string {
   if (poolOffset + BODY_LENGTH > pool.length) {
-    pool = randomBytes(POOL_BYTES);
+    pool = bytesOf(POOL_BYTES);
     poolOffset = 0;
   }
   const body = encode(pool, poolOffset);

@@ -30,11 +30,24 @@ const GROUPS: Readonly<Record<string, Group>> = {
       (await import('./ops/audit.ts')).registerAudit(program, this.description);
     },
   },
+  rebuild: {
+    description: 'Builds what Redis has lost again from Postgres, while it is fenced.',
+    async register(program) {
+      (await import('./ops/rebuild.ts')).registerRebuild(program, this.description);
+    },
+  },
   dead: {
     description: 'What the workers gave up: looks, tries again, drops.',
     async register(program) {
       const { registerDead } = await import('./ops/dead.ts');
       registerDead(program.command('dead').description(this.description));
+    },
+  },
+  payments: {
+    description: 'What was decided about payments and why; compares with the provider; retries refunds.',
+    async register(program) {
+      const { registerPayments } = await import('./ops/payments.ts');
+      registerPayments(program.command('payments').description(this.description));
     },
   },
   token: {

@@ -12,6 +12,8 @@ export interface JobMap {
   'payment.settle': { eventIds: string[] };
   /** Paid purchases that were given back, by purchase id, or by order id for a cart's: return the money. */
   'payment.refund': { keys: string[] };
+  /** Payments that succeeded and of which something may be left to do, by key: settle them as their event would have. */
+  'payment.resume': { keys: string[]; source: 'recovery' | 'rebuild' };
   /** The second mechanism behind the sweep: end the due holds of a partition. */
   'hold.expire': { partition: number };
 }

@@ -34,6 +34,8 @@ export interface RequestContext {
   requestId: string;
   /** Milliseconds since the epoch; after it nobody waits for the answer. */
   deadlineAt: number;
+  /** The client has gone away: what is not begun need not be. */
+  isAbandoned?: (() => boolean) | undefined;
 }
 
 export interface RouteRequest<A extends Access, Params, Query, Body> extends RequestContext {

@@ -8,11 +8,17 @@ import type { RuntimeConfig } from '../core/config.ts';
 import type { Log } from '../core/log.ts';
 import type { Postgres } from '../core/postgres/postgres.ts';
 import type { JobQueue } from '../core/queue/queue.ts';
+import { createAuditView } from './admin/audit-view.ts';
+import { createDeadLetters } from './admin/dead-letters.ts';
+import { auditRoutes } from './admin/routes.ts';
+import { deadLetterRoutes } from './admin/routes-dead.ts';
+import { createSkuBlocks } from './admin/sku-blocks.ts';
 import type { JobMap } from './job-map.ts';
 import { createOrders, type Orders } from './orders/orders.ts';
 import { orderRoutes } from './orders/routes.ts';
 import { createPaymentGateway, createPayments, type Payments, startsPerSecond } from './payments/payments.ts';
 import { createPaymentRoutes } from './payments/routes.ts';
+import { paymentAdminRoutes } from './payments/routes-admin.ts';
 import type { Route } from './route.ts';
 import { createInventory, type Inventory } from './sales/inventory.ts';
 import { createPurchases, type Purchases } from './sales/purchases.ts';
@@ -64,7 +70,7 @@ export function createShop(dependencies: ShopDependencies): Shop {
     log,
   });
   const inventory = createInventory({ postgres, stock, clock });
-  const orders = createOrders({ postgres, stock });
+  const orders = createOrders({ postgres, stock, queue });
   return {
     sales,
     purchases,
@@ -77,6 +83,12 @@ export function createShop(dependencies: ShopDependencies): Shop {
       ...inventoryRoutes(inventory),
       ...orderRoutes(orders),
       ...createPaymentRoutes({ payments, stock }),
+      ...paymentAdminRoutes(payments),
+      ...deadLetterRoutes(createDeadLetters({ postgres, records: orders.dead, events: payments.dead, queue, stock })),
+      ...auditRoutes({
+        audits: createAuditView({ postgres, stock, clock }),
+        blocks: createSkuBlocks({ postgres, stock, log }),
+      }),
     ],
   };
 }

@@ -9,7 +9,7 @@ import { openMetricsEndpoint } from '../core/metrics-endpoint.ts';
 import { migrate } from '../core/postgres/migrate.ts';
 import { isInfrastructureError, openPostgres } from '../core/postgres/postgres.ts';
 import { connectRedis, whenReady } from '../core/redis/redis.ts';
-import { createWork } from './work.ts';
+import { createWork, type Work } from './work.ts';
 
 const MIGRATIONS = new URL('../db/migrations/', import.meta.url);
 
@@ -56,7 +56,7 @@ async function run(config: RuntimeConfig, log: Log, signal: AbortSignal): Promis
   const work = createWork(config, { postgres, redis, log });
   // A fenced process is ready, though it waits: the operator's rebuild needs the servers beside it to stay up.
   process.send?.({ type: 'ready' });
-  await untilReachable('the partitions', () => work.attach(), log, signal);
+  await untilReachable('the partitions', () => attachSome(work), log, signal);
   if (!signal.aborted) {
     work.start();
     log.info('the workers are at work');
@@ -67,6 +67,13 @@ async function run(config: RuntimeConfig, log: Log, signal: AbortSignal): Promis
   await Promise.race([work.stop(), sleep(STOP_GRACE_MS / 2)]);
   redis.disconnect();
   await Promise.race([postgres.close(), sleep(STOP_GRACE_MS / 4)]);
+}
+
+/** A partition that is fenced keeps only its own sales waiting; the table goes on asking for it. */
+async function attachSome(work: Work): Promise<void> {
+  await work.attach().catch((error: unknown) => {
+    if (!hasCode(error, 'FENCED') || !work.isAttached) throw error;
+  });
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

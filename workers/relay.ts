@@ -2,7 +2,7 @@
 // nothing; the job does, after its commit. So whatever dies, an entry stays unfinished and is handed out again, which is
 // harmless. Several relays may run at once.
 import { keys, OUTBOX_GROUP } from '../actors/keys.ts';
-import { sleep, systemClock } from '../core/clock.ts';
+import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import {
   APPLY_RECORDS_MAX,
   PARTITIONS,
@@ -14,6 +14,7 @@ import {
   RELAY_TAKEOVER_IDLE_MS,
 } from '../core/constants.ts';
 import { messageOf } from '../core/errors.ts';
+import { randomId } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
 import { counter, gauge } from '../core/metrics.ts';
 import type { JobQueue } from '../core/queue/queue.ts';
@@ -29,12 +30,15 @@ export interface RelayDependencies {
   /** One read covers all of these, so in a cluster they must share a slot: there, one relay a partition. */
   readonly partitions?: readonly number[];
   readonly takeoverIdleMs?: number;
+  readonly clock?: Clock;
   /** Crash tests only: throwing here is dying after the step. */
   readonly stepHook?: (step: 'read' | 'added') => void | Promise<void>;
 }
 
 export interface Relay {
   start(): void;
+  /** What the loop does again and again: one read, made into jobs. A failure is dealt with, never thrown. */
+  turn(): Promise<void>;
   /** Resolves when the loop has ended; what it read and did not add is handed out again by the next relay. */
   stop(): Promise<void>;
 }
@@ -47,30 +51,41 @@ const entriesAhead = gauge('doorbuster_relay_unfinished_entries', 'Outbox entrie
 const everyPartition = Array.from({ length: PARTITIONS }, (_, partition) => partition);
 
 export function createRelay(deps: RelayDependencies): Relay {
-  const { redis, log, partitions = everyPartition, takeoverIdleMs = RELAY_TAKEOVER_IDLE_MS } = deps;
+  const {
+    redis,
+    log,
+    partitions = everyPartition,
+    takeoverIdleMs = RELAY_TAKEOVER_IDLE_MS,
+    clock = systemClock,
+  } = deps;
   const streams = new Map(partitions.map((partition) => [keys.outbox(partition), partition]));
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
+  /** Names what this relay hands out again at its start. */
+  const mark = randomId('relay');
   let hasGroups = false;
   let takeoverAt = 0;
 
   async function prepare(): Promise<void> {
     for (const stream of streams.keys()) await ensureGroup(redis, stream, OUTBOX_GROUP);
     // At once, whoever it was that read them: after a crash nobody else may be there.
-    for (const partition of partitions) await handOutAgain(partition, 0);
+    for (const partition of partitions) await handOutAgain(partition, 0, mark);
     hasGroups = true;
-    takeoverAt = systemClock.now() + takeoverIdleMs;
+    takeoverAt = clock.now() + takeoverIdleMs;
   }
 
-  /** One job an entry: so its id is the same however often it is handed out, and jobs do not pile up in an outage. */
-  async function handOutAgain(partition: number, idleMs: number): Promise<void> {
+  /**
+   * One job an entry: so its id is the same however often it is handed out on an occasion, and jobs do not pile up in an
+   * outage. It is not the id of the first job, which may be that of a dead worker: the queue keeps it for as long as its lock.
+   */
+  async function handOutAgain(partition: number, idleMs: number, occasion: string): Promise<void> {
     const ids = await takeOver(redis, keys.outbox(partition), OUTBOX_GROUP, idleMs);
     if (ids.length === 0) return;
     log.info({ partition, entries: ids.length }, 'unfinished outbox entries are handed out again');
     entriesRelayed.inc({ kind: 'again' }, ids.length);
     await deps.queue.addBulk(
       'outbox.apply',
-      ids.map((id) => toJob(partition, [id])),
+      ids.map((id) => toJob(partition, [id], occasion)),
     );
   }
 
@@ -84,11 +99,11 @@ export function createRelay(deps: RelayDependencies): Relay {
     return (await Promise.all(checks)).flat();
   }
 
-  async function turn(): Promise<void> {
+  async function relayOnce(): Promise<void> {
     if (!hasGroups) await prepare();
-    if (systemClock.now() >= takeoverAt) {
-      for (const partition of partitions) await handOutAgain(partition, takeoverIdleMs);
-      takeoverAt = systemClock.now() + takeoverIdleMs;
+    if (clock.now() >= takeoverAt) {
+      for (const partition of partitions) await handOutAgain(partition, takeoverIdleMs, 'again');
+      takeoverAt = clock.now() + takeoverIdleMs;
     }
     const open = await streamsWithRoom();
     if (open.length === 0) return sleep(RELAY_FULL_PAUSE_MS, stopping.signal);
@@ -107,24 +122,27 @@ export function createRelay(deps: RelayDependencies): Relay {
     await deps.stepHook?.('added');
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        await turn();
-      } catch (error) {
-        if (stopping.signal.aborted) return;
-        // Whatever failed, start from what Redis says is unfinished; a lost group is made again there.
-        hasGroups = false;
-        if (!isGroupMissing(error)) log.warn({ reason: messageOf(error) }, 'the relay failed and starts again');
-        await sleep(RELAY_FULL_PAUSE_MS * 10, stopping.signal);
-      }
+  async function turn(): Promise<void> {
+    try {
+      await relayOnce();
+    } catch (error) {
+      if (stopping.signal.aborted) return;
+      // Whatever failed, start from what Redis says is unfinished; a lost group is made again there.
+      hasGroups = false;
+      if (!isGroupMissing(error)) log.warn({ reason: messageOf(error) }, 'the relay failed and starts again');
+      await sleep(RELAY_FULL_PAUSE_MS * 10, stopping.signal);
     }
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) await turn();
   }
 
   return {
     start() {
       running ??= run();
     },
+    turn,
     async stop() {
       stopping.abort();
       // Ends a read that waits. Entries that were on their way to us are unfinished, like those of a crash.
@@ -136,10 +154,10 @@ export function createRelay(deps: RelayDependencies): Relay {
 
 type ApplyJob = { payload: JobMap['outbox.apply']; jobId: string };
 
-function toJob(partition: number, entryIds: readonly string[]): ApplyJob {
+function toJob(partition: number, entryIds: readonly string[], occasion?: string): ApplyJob {
   return {
     payload: { partition, entryIds: [...entryIds] },
-    jobId: `apply-${partition}-${entryIds[0]}-${entryIds.at(-1)}`,
+    jobId: ['apply', partition, entryIds[0], entryIds.at(-1), ...(occasion === undefined ? [] : [occasion])].join('-'),
   };
 }
 

@@ -2,7 +2,14 @@
 // first way of anything; they find what a crash or a lost message left behind, and measure.
 import { keys } from '../actors/keys.ts';
 import { jitter, sleep } from '../core/clock.ts';
-import { EPOCH_FOLLOW_INTERVAL_MS, PARTITIONS, RESCUE_INTERVAL_MS } from '../core/constants.ts';
+import {
+  AUDIT_LOOK_INTERVAL_MS,
+  AUDIT_ROUND_INTERVAL_MS,
+  EPOCH_FOLLOW_INTERVAL_MS,
+  PARTITIONS,
+  RECONCILE_INTERVAL_MS,
+  RESCUE_INTERVAL_MS,
+} from '../core/constants.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { gauge } from '../core/metrics.ts';
@@ -19,7 +26,13 @@ export interface PeriodicTask {
 export interface TableDependencies {
   readonly followEpoch: () => Promise<unknown>;
   readonly sales: { installMissing(): Promise<number> };
-  readonly payments: { settlePending(): Promise<number> };
+  readonly payments: {
+    settlePending(): Promise<number>;
+    recoverLost(): Promise<unknown>;
+    reconcile(): Promise<unknown>;
+  };
+  readonly deadLetters: { measure(): Promise<void> };
+  readonly audit: { look(): Promise<void>; round(): Promise<number> };
   readonly redis: Redis;
   readonly queue: Pick<JobQueue<JobMap>, 'counts'>;
 }
@@ -29,11 +42,17 @@ const backlog = gauge('doorbuster_outbox_backlog_records', 'Records in the outbo
 ]);
 const jobs = gauge('doorbuster_queue_jobs', 'Jobs by state', ['state']);
 
-export function createTable({ followEpoch, sales, payments, redis, queue }: TableDependencies): PeriodicTask[] {
+export function createTable(deps: TableDependencies): PeriodicTask[] {
+  const { followEpoch, sales, payments, deadLetters, audit, redis, queue } = deps;
   return [
     { name: 'partitions.follow', everyMs: EPOCH_FOLLOW_INTERVAL_MS, run: followEpoch },
     { name: 'sales.install', everyMs: RESCUE_INTERVAL_MS, run: () => sales.installMissing() },
     { name: 'payments.settle', everyMs: RESCUE_INTERVAL_MS, run: () => payments.settlePending() },
+    { name: 'payments.recover', everyMs: RESCUE_INTERVAL_MS, run: () => payments.recoverLost() },
+    { name: 'payments.reconcile', everyMs: RECONCILE_INTERVAL_MS, run: () => payments.reconcile() },
+    { name: 'dead-letters.measure', everyMs: RESCUE_INTERVAL_MS, run: () => deadLetters.measure() },
+    { name: 'audit.look', everyMs: AUDIT_LOOK_INTERVAL_MS, run: () => audit.look() },
+    { name: 'audit.round', everyMs: AUDIT_ROUND_INTERVAL_MS, run: () => audit.round() },
     { name: 'backlog.measure', everyMs: RESCUE_INTERVAL_MS, run: () => measure(redis, queue) },
   ];
 }

@@ -6,11 +6,13 @@ import { createStockStore } from '../actors/stock-store.ts';
 import { systemClock } from '../core/clock.ts';
 import type { RuntimeConfig } from '../core/config.ts';
 import { WORKER_CONCURRENCY } from '../core/constants.ts';
+import { hasCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Postgres } from '../core/postgres/postgres.ts';
 import { connectRedis, type Redis } from '../core/redis/redis.ts';
+import { createDeadLetters, createOnlineAudit, createRebuild } from '../shop/admin/admin.ts';
 import { openJobQueues, runJobQueues } from '../shop/job-queues.ts';
-import { createEpochFollower, createOrderJobs, createSaleTerms } from '../shop/orders/orders.ts';
+import { createEpochFollower, createOrderJobs, createOrders, createSaleTerms } from '../shop/orders/orders.ts';
 import { createPaymentGateway, createPayments, startsPerSecond } from '../shop/payments/payments.ts';
 import { createSales } from '../shop/sales/sales.ts';
 import { createRelay } from './relay.ts';
@@ -19,19 +21,30 @@ import { createTable, runTable } from './table.ts';
 export interface Work {
   /** Attaches to the partitions. Throws FENCED, or that something cannot be reached; to be called until it does not. */
   attach(): Promise<unknown>;
+  /** Attached to some partition at least: there is work. */
+  readonly isAttached: boolean;
   start(): void;
   /** Resolves when the jobs that were running have ended. */
   stop(): Promise<void>;
 }
 
-export function createWork(config: RuntimeConfig, deps: { postgres: Postgres; redis: Redis; log: Log }): Work {
-  const { postgres, redis, log } = deps;
+export interface WorkDependencies {
+  postgres: Postgres;
+  redis: Redis;
+  log: Log;
+  /** Crash tests only: told after each step, `relay.read`, `apply.committed` and so on; where it ends the process, the rest is undone. */
+  stepHook?: ((step: string) => void) | undefined;
+}
+
+export function createWork(config: RuntimeConfig, deps: WorkDependencies): Work {
+  const { postgres, redis, log, stepHook = () => undefined } = deps;
   const clock = systemClock;
   const { redisUrl } = config;
-  const stock = createStockStore({ redis });
+  const stock = createStockStore({ redis, replicas: config.redisReplicas ?? 0 });
   const queue = openJobQueues(redisUrl, log);
   const feed = createStockFeed({ redisUrl, log });
   const followEpoch = createEpochFollower({ postgres, stock });
+  const rebuild = config.autoRebuild ? createRebuild({ postgres, redis, queue, clock, log }) : undefined;
   const sales = createSales({ postgres, stock, clock, log });
   const payments = createPayments({
     postgres,
@@ -43,23 +56,43 @@ export function createWork(config: RuntimeConfig, deps: { postgres: Postgres; re
     log,
     clock,
   });
-  const orderJobs = createOrderJobs({ postgres, redis, stock, queue, terms: createSaleTerms(postgres), clock, log });
-  const relay = createRelay({ redis: connectRedis(redisUrl, 'blocking', log), queue, log });
+  const { dead: records } = createOrders({ postgres, stock, queue });
+  const deadLetters = createDeadLetters({ postgres, records, events: payments.dead, queue, stock });
+  const terms = createSaleTerms(postgres);
+  const applyHook = (step: string): void => stepHook(`apply.${step}`);
+  const orderJobs = createOrderJobs({ postgres, redis, stock, queue, terms, clock, log, stepHook: applyHook });
+  const relayHook = (step: string): void => stepHook(`relay.${step}`);
+  const relay = createRelay({ redis: connectRedis(redisUrl, 'blocking', log), queue, log, stepHook: relayHook });
   const sweeper = createHoldSweeper({ stock, clock, log });
+  const audit = createOnlineAudit({ postgres, redis, redisUrl, stock, clock, log });
   let runner: { close(): Promise<void> } | undefined;
   let table: { stop(): Promise<void> } | undefined;
 
+  /** Where it is ours to decide, a Redis that lost its data is built again; where not, it stays fenced for the operator. */
+  async function attach(): Promise<unknown> {
+    try {
+      return await followEpoch();
+    } catch (error) {
+      if (rebuild === undefined || !hasCode(error, 'FENCED')) throw error;
+      await rebuild.run();
+      return followEpoch();
+    }
+  }
+
   return {
-    attach: followEpoch,
+    attach,
+    get isAttached() {
+      return stock.isAttached;
+    },
     start() {
       const handlers = { ...orderJobs, ...payments.handlers };
       runner = runJobQueues(redisUrl, handlers, { concurrency: WORKER_CONCURRENCY, log });
-      table = runTable(createTable({ followEpoch, sales, payments, redis, queue }), log);
+      table = runTable(createTable({ followEpoch: attach, sales, payments, deadLetters, audit, redis, queue }), log);
       relay.start();
       sweeper.start();
     },
     async stop() {
-      await Promise.all([relay.stop(), sweeper.stop(), table?.stop()]);
+      await Promise.all([relay.stop(), sweeper.stop(), audit.stop(), table?.stop()]);
       await runner?.close();
       await Promise.all([queue.close(), feed.close()]);
     },

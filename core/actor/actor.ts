@@ -7,8 +7,8 @@ import { OVERLOAD_RETRY_AFTER_SECONDS } from '../constants.ts';
 import { fault, hasCode } from '../errors.ts';
 
 export interface Actor<I, R> {
-  /** The handler's reply for this item. Rejects OVERLOADED when the mailbox is full, SHUTTING_DOWN while draining. */
-  ask(item: I, deadlineAt: number): Promise<R>;
+  /** The handler's reply for this item. Rejects OVERLOADED when the mailbox is full or too slow, SHUTTING_DOWN while draining. */
+  ask(item: I, deadlineAt: number, isAbandoned?: () => boolean): Promise<R>;
   /** Callers that wait, those of the batch in flight included. */
   readonly size: number;
   readonly isIdle: boolean;
@@ -21,6 +21,8 @@ export interface ActorOptions<I, R> {
   handle(batch: readonly I[], deadlineAt: number): Promise<readonly R[]>;
   maxBatch: number;
   maxMailbox: number;
+  /** Longest wait that is to be expected in the mailbox, by the time the last batch took; without it only its size counts. */
+  maxWaitMs?: number;
   clock: Clock;
   retryDelayMs: number;
 }
@@ -28,26 +30,36 @@ export interface ActorOptions<I, R> {
 interface Caller<I, R> {
   readonly item: I;
   readonly deadlineAt: number;
+  /** Nobody waits any more: a unit that was set aside now would be held for nobody. */
+  readonly isAbandoned: () => boolean;
   readonly resolve: (reply: R) => void;
   readonly reject: (error: unknown) => void;
   /** Whether an attempt with this item ended without an answer: then "nothing was done" would be a lie. */
   mayHaveRun: boolean;
 }
 
+const never = (): boolean => false;
+
 export function createActor<I, R>(options: ActorOptions<I, R>): Actor<I, R> {
-  const { maxBatch, maxMailbox, clock, retryDelayMs } = options;
+  const { maxBatch, maxMailbox, maxWaitMs = Number.POSITIVE_INFINITY, clock, retryDelayMs } = options;
   let mailbox: Caller<I, R>[] = [];
   let inFlight = 0;
   let run: Promise<void> | undefined;
   let isDraining = false;
+  /** Of the last batch that was answered. A small one takes less than a full one: then the estimate is low, and right soon. */
+  let batchMs = 0;
 
-  function ask(item: I, deadlineAt: number): Promise<R> {
+  function isFull(): boolean {
+    return mailbox.length >= maxMailbox || (mailbox.length / maxBatch) * batchMs > maxWaitMs;
+  }
+
+  function ask(item: I, deadlineAt: number, isAbandoned: () => boolean = never): Promise<R> {
     if (isDraining) return Promise.reject(fault('SHUTTING_DOWN'));
-    if (mailbox.length >= maxMailbox) {
+    if (isFull()) {
       return Promise.reject(fault('OVERLOADED', undefined, { retryAfterSeconds: OVERLOAD_RETRY_AFTER_SECONDS }));
     }
     return new Promise<R>((resolve, reject) => {
-      mailbox.push({ item, deadlineAt, resolve, reject, mayHaveRun: false });
+      mailbox.push({ item, deadlineAt, isAbandoned, resolve, reject, mayHaveRun: false });
       run ??= serve();
     });
   }
@@ -82,8 +94,11 @@ export function createActor<I, R>(options: ActorOptions<I, R>): Actor<I, R> {
   async function attempt(live: readonly Caller<I, R>[]): Promise<unknown> {
     const items = live.map((caller) => caller.item);
     const deadlineAt = live.reduce((latest, caller) => Math.max(latest, caller.deadlineAt), 0);
+    const sentAt = clock.now();
     try {
-      answer(live, await options.handle(items, deadlineAt));
+      const replies = await options.handle(items, deadlineAt);
+      batchMs = clock.now() - sentAt;
+      answer(live, replies);
       return undefined;
     } catch (error) {
       if (hasCode(error, 'OUTCOME_UNKNOWN')) {
@@ -112,10 +127,11 @@ export function createActor<I, R>(options: ActorOptions<I, R>): Actor<I, R> {
 
   function withoutExpired(callers: Caller<I, R>[]): Caller<I, R>[] {
     const now = clock.now();
-    if (!callers.some((caller) => caller.deadlineAt <= now)) return callers;
+    const isOver = (caller: Caller<I, R>): boolean => caller.deadlineAt <= now || caller.isAbandoned();
+    if (!callers.some(isOver)) return callers;
     return callers.filter((caller) => {
-      if (caller.deadlineAt > now) return true;
-      caller.reject(fault(caller.mayHaveRun ? 'OUTCOME_UNKNOWN' : 'UNAVAILABLE', 'The deadline has passed'));
+      if (!isOver(caller)) return true;
+      caller.reject(fault(caller.mayHaveRun ? 'OUTCOME_UNKNOWN' : 'UNAVAILABLE', 'Nobody waits for it any more'));
       return false;
     });
   }

@@ -122,13 +122,16 @@ export function isInfrastructureError(error: unknown): boolean {
   return error.cause !== undefined && isInfrastructureError(error.cause);
 }
 
-// SQLSTATE classes: connection, insufficient resources, operator intervention (time-outs too), system error.
-const INFRASTRUCTURE_CLASSES = new Set(['08', '53', '57', '58']);
+// SQLSTATE classes: connection, credentials (a password was changed, and not here yet), insufficient resources, operator
+// intervention (time-outs too), system error.
+const INFRASTRUCTURE_CLASSES = new Set(['08', '28', '53', '57', '58']);
 const INFRASTRUCTURE_CODES = new Set([
   '25006', // read-only transaction: a failover is under way
   '25P03', // idle in transaction for too long: this process was stopped
+  '3D000', // the database is not there: it is being restored
   '40001', // serialization failure
   '40P01', // deadlock
+  '42501', // a privilege is missing: the role's fault, never the row's
   '55P03', // a lock was not granted in time
   'EAI_AGAIN',
   'ECONNABORTED',

@@ -8,6 +8,7 @@ import {
   REDIS_BLOCKING_GRACE_MS,
   REDIS_CONNECT_TIMEOUT_MS,
   REDIS_KEEP_ALIVE_MS,
+  REDIS_LOADING_RETRY_MAX_MS,
   REDIS_RECONNECT_MAX_MS,
   REDIS_RECONNECT_MIN_MS,
 } from '../constants.ts';
@@ -52,6 +53,7 @@ function optionsFor(use: RedisUse): RedisOptions {
     connectTimeout: REDIS_CONNECT_TIMEOUT_MS,
     keepAlive: REDIS_KEEP_ALIVE_MS,
     retryStrategy: reconnectDelayMs,
+    maxLoadingRetryTime: REDIS_LOADING_RETRY_MAX_MS,
     // After a failover the old primary answers READONLY on the old connection for ever: leave it, do not resend.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   };

@@ -44,6 +44,11 @@ export function loadScript(directory: string | URL, name: string): Script {
   return { name, source, sha: createHash('sha1').update(source).digest('hex'), keys: keysOf(name, body) };
 }
 
+/** Whether its first line promises that it writes nothing. */
+export function isReadOnly(script: Script): boolean {
+  return /^#!lua [^\n]*\bno-writes\b/.test(script.source);
+}
+
 /** The reply with Buffers for strings. UNAVAILABLE: nothing ran. OUTCOME_UNKNOWN: it may have run. */
 export async function runScript(
   redis: Redis,

@@ -53,7 +53,11 @@ function drawReport(report: AuditReport): string {
   const table = drawTable(['sale', 'SKU', 'loaded', 'sold', 'held', 'available', 'waiting', 'problems'], shown);
   const hidden = rows.length > shown.length ? `\n… and ${rows.length - shown.length} more SKUs` : '';
   const counts = `out of order ${report.outOfOrder}   oversold ${report.oversold}   lost ${report.lost}   pending ${report.pending}`;
-  return [rows.length === 0 ? 'no sales' : `${table}${hidden}`, '', counts, '', verdict(report)].join('\n');
+  const stopped = report.blocked.map(
+    ({ saleId, sku, reason, note }) => `${sku} is not sold (${reason}) ${saleId}: ${note}`,
+  );
+  const parts = [rows.length === 0 ? 'no sales' : `${table}${hidden}`, '', counts, '', ...stopped, verdict(report)];
+  return parts.join('\n');
 }
 
 function verdict({ ok, differences, pending }: AuditReport): string {

@@ -29,6 +29,18 @@ function describeTerms(sale: SaleReply): string {
   ].join(', ');
 }
 
+const WHY = {
+  AUDIT: 'its records contradict each other; look at "ops audit"',
+  OPERATOR: 'by an operator',
+  FAULT: 'Redis refused a write of it',
+} as const;
+
+function describeBlock({ sku, blocked }: SaleReply['items'][number]): string[] {
+  if (blocked === undefined) return [];
+  const since = blocked.since === null ? '' : ` since ${time(blocked.since)}`;
+  return [`\n${sku} is not sold${since}: ${WHY[blocked.reason]}. "ops stock unblock ${sku}" lets it sell again.`];
+}
+
 export function drawSale(sale: SaleReply): string {
   const rows = sale.items.map((item) => [
     item.sku,
@@ -46,6 +58,7 @@ export function drawSale(sale: SaleReply): string {
     '',
     drawTable(['SKU', '', 'loaded', 'sold', 'held', 'available', 'waiting', 'price'], rows),
     LEGEND,
+    ...sale.items.flatMap(describeBlock),
   ].join('\n');
 }
 

@@ -22,9 +22,15 @@ function notFound(config: Config, variables: string): OpsFailure {
   return new OpsFailure(`no running system found in ${config.dataDir}; start it with npm start, or set ${variables}`);
 }
 
-/** Reading the secrets makes them where there are none, so only those of a running system are read. */
+/**
+ * Reading the secrets makes them where there are none, so only those of a running system are read, and none in
+ * production: what lies in a file there is no secret of that system.
+ */
 function secretOf(config: Config, run: RunFile | undefined): string | undefined {
-  return config.jwtSecret ?? (run === undefined ? undefined : readSecrets(config.dataDir).jwtSecret);
+  if (config.jwtSecret !== undefined || run === undefined || config.environment === 'production') {
+    return config.jwtSecret;
+  }
+  return readSecrets(config.dataDir).jwtSecret;
 }
 
 /** The servers, for verbs that look past the API. */
@@ -39,8 +45,11 @@ export function findSystem(config: Config = loadConfig()): SystemAddress {
 /** The secret alone, for a token: no server has to run, but there must be a system that the secret is of. */
 export function findSecret(config: Config = loadConfig()): string {
   const secret = secretOf(config, localRun(config));
-  if (secret === undefined) throw notFound(config, 'JWT_SECRET');
-  return secret;
+  if (secret !== undefined) return secret;
+  if (config.environment === 'production') {
+    throw new OpsFailure('JWT_SECRET must be set in production: nothing is signed without it', {}, EXIT_USAGE);
+  }
+  throw notFound(config, 'JWT_SECRET');
 }
 
 /** Where the API is and what its tokens are signed with; `url` overrides where it is. */

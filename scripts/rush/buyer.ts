@@ -42,17 +42,34 @@ export async function live(buyer: Buyer, socket: SocketDoor | null, scene: Scene
   const { clock, wheel, witness } = scene;
   const pressesAt = scene.opensAt + buyer.pressesAtMs;
   await wheel.wait(pressesAt - clock.now());
-  const answer = await press(buyer, socket, pressesAt, scene);
-  if (answer.kind === 'purchase') witness.ended(await follow(buyer, socket, answer.purchase, scene));
-  else if (answer.kind === 'undecided') witness.ended('unfinished');
-  else if (answer.code === 'SOLD_OUT') witness.ended('soldOut');
-  else if (answer.code === 'LINE_FULL') witness.ended(scene.isOver() ? 'unfinished' : 'lineFull');
-  else witness.ended('refused', answer.code);
+  let answer = await press(buyer, socket, pressesAt, scene);
+  for (;;) {
+    const end =
+      answer.kind === 'purchase' ? await follow(buyer, socket, answer.purchase, scene) : refusal(answer, scene);
+    if (end !== 'gone') {
+      witness.ended(end, answer.kind === 'refused' ? answer.code : undefined);
+      break;
+    }
+    // Whoever is told that there is no such purchase presses again; that it was lost is on record.
+    answer = await press(buyer, socket, null, scene);
+  }
   socket?.close();
 }
 
-/** Until there is a purchase, or a refusal that stays one. */
-async function press(buyer: Buyer, socket: SocketDoor | null, pressesAt: number, scene: Scene): Promise<Pressed> {
+function refusal(answer: Exclude<Pressed, { kind: 'purchase' }>, scene: Scene): End {
+  if (answer.kind === 'undecided') return 'unfinished';
+  if (answer.code === 'SOLD_OUT') return 'soldOut';
+  if (answer.code === 'LINE_FULL') return scene.isOver() ? 'unfinished' : 'lineFull';
+  return 'refused';
+}
+
+/** Until there is a purchase, or a refusal that stays one. `pressesAt`: null for who has had an answer before. */
+async function press(
+  buyer: Buyer,
+  socket: SocketDoor | null,
+  pressesAt: number | null,
+  scene: Scene,
+): Promise<Pressed> {
   const { clock, wheel, witness, traffic } = scene;
   // Everybody is told the same time to come back; people do not, and should not, keep it to the second.
   const spread = 1 + ((buyer.index * 7919) % 997) / 997;
@@ -69,7 +86,7 @@ async function press(buyer: Buyer, socket: SocketDoor | null, pressesAt: number,
       await wheel.wait(Math.max(waitMs, answer.retryAfterSeconds * 1_000));
       continue;
     }
-    if (!isAnswered) witness.answered(clock.now() - pressesAt);
+    if (!isAnswered && pressesAt !== null) witness.answered(clock.now() - pressesAt);
     isAnswered = true;
     if (answer.kind === 'purchase') witness.saw(buyer.index, answer.purchase, admittedBefore);
     if (answer.kind === 'purchase' || answer.code !== 'LINE_FULL' || returns === LINE_FULL_RETURNS_MAX) return answer;
@@ -78,7 +95,7 @@ async function press(buyer: Buyer, socket: SocketDoor | null, pressesAt: number,
   }
 }
 
-async function follow(buyer: Buyer, socket: SocketDoor | null, first: Purchase, scene: Scene): Promise<End> {
+async function follow(buyer: Buyer, socket: SocketDoor | null, first: Purchase, scene: Scene): Promise<End | 'gone'> {
   const { till, wheel } = scene;
   let purchase = first;
   let hasPaid = false;
@@ -106,7 +123,9 @@ async function follow(buyer: Buyer, socket: SocketDoor | null, first: Purchase, 
     const waitMs = patience(purchase, isActing, looks, scene);
     looks = Math.min(looks + 1, 10);
     const before = purchase.status;
-    purchase = await nextOf(buyer, socket, purchase, waitMs, scene);
+    const next = await nextOf(buyer, socket, purchase, waitMs, scene);
+    if (next === 'gone') return 'gone';
+    purchase = next;
     if (purchase.status !== before) looks = 0;
   }
   return endOf(purchase, hasPaid) ?? 'unfinished';
@@ -150,7 +169,7 @@ async function nextOf(
   known: Purchase,
   waitMs: number,
   scene: Scene,
-): Promise<Purchase> {
+): Promise<Purchase | 'gone'> {
   const { witness, wheel, http } = scene;
   if (socket !== null) {
     const news = await socket.news(known, waitMs + SOCKET_EXTRA_PATIENCE_MS);
@@ -164,6 +183,12 @@ async function nextOf(
   if (scene.isOver()) return known;
   const admittedBefore = witness.admittedUpTo();
   const seen = await http.look(buyer, known.purchaseId);
+  if (seen === 'gone') {
+    witness.forgotten(known.purchaseId);
+    return 'gone';
+  }
   if (seen !== undefined) witness.saw(buyer.index, seen, admittedBefore);
-  return newer(known, seen);
+  // Who asks one thing after the other hears nothing late: an older state means that a store lost the newer one.
+  if (seen === undefined) return known;
+  return newer(socket === null ? { ...known, version: 0 } : known, seen);
 }

@@ -1,9 +1,10 @@
 // The way in over HTTP: a pool of kept-alive connections that the buyers share, as browsers behind a proxy do.
 // A call never throws: what gets lost on the way is an answer like any other, namely none.
 import { Pool } from 'undici';
+import { systemClock } from '../../core/clock.ts';
 import { LOST, type Pressed, type Purchase, readPurchase, readRefusal } from './answers.ts';
 import type { Buyer } from './crowd.ts';
-import type { Traffic } from './traffic.ts';
+import type { Heard, Traffic } from './traffic.ts';
 
 /** Longer than the server's own deadline, so that its word is heard if it has one. */
 const ANSWER_LIMIT_MS = 15_000;
@@ -17,8 +18,8 @@ export interface Offer {
 
 export interface HttpDoor {
   buy(buyer: Buyer): Promise<Pressed>;
-  /** Undefined when no answer came. */
-  look(buyer: Buyer, purchaseId: string): Promise<Purchase | undefined>;
+  /** Undefined when no answer came that says anything; 'gone' when there is no such purchase. */
+  look(buyer: Buyer, purchaseId: string): Promise<Purchase | 'gone' | undefined>;
   close(): Promise<void>;
 }
 
@@ -43,12 +44,19 @@ export function createHttpDoor(url: string, connections: number, offer: Offer, t
 
   async function call(pool: Pool, request: Call): Promise<{ status: number; body: unknown } | undefined> {
     traffic.sent();
+    const sentAtMs = systemClock.now();
+    const question = request.method === 'POST' ? 'buy' : 'look';
+    const note = (told: Pick<Heard, 'status' | 'code' | 'hasRetryAfter'>): void =>
+      traffic.heard({ ...told, question, door: 'http', sentAtMs, heardAtMs: systemClock.now() });
     try {
       const answer = await pool.request(request);
-      const text = await answer.body.text();
-      return { status: answer.statusCode, body: JSON.parse(text) };
+      const body: unknown = JSON.parse(await answer.body.text());
+      const status = answer.statusCode;
+      note({ status, code: wordOf(body), hasRetryAfter: answer.headers['retry-after'] !== undefined });
+      return { status, body };
     } catch {
       traffic.lost();
+      note({ status: 0, code: '', hasRetryAfter: false });
       return undefined;
     }
   }
@@ -69,6 +77,7 @@ export function createHttpDoor(url: string, connections: number, offer: Offer, t
     async look(buyer, purchaseId) {
       const headers = { authorization: `Bearer ${buyer.token}` };
       const answer = await call(looking, { method: 'GET', path: `/api/v1/purchases/${purchaseId}`, headers });
+      if (answer?.status === 404) return 'gone';
       return answer?.status === 200 ? readPurchase(answer.body) : undefined;
     },
 
@@ -76,4 +85,11 @@ export function createHttpDoor(url: string, connections: number, offer: Offer, t
       await Promise.all([pressing.destroy(), looking.destroy()]);
     },
   };
+}
+
+/** What an answer says in one word: a purchase's status, or the code of a refusal. */
+function wordOf(body: unknown): string {
+  const members: { status?: unknown; code?: unknown } = typeof body === 'object' && body !== null ? body : {};
+  if (typeof members.code === 'string') return members.code;
+  return typeof members.status === 'string' ? members.status : '';
 }

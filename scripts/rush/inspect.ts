@@ -1,6 +1,6 @@
 // After the rush: waits until everything is written, reads the servers' records, and runs the audit of the shop. What
 // is merely late is waited for; what is wrong is still wrong afterwards.
-import { createStockStore } from '../../actors/stock-store.ts';
+import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { sleep, systemClock } from '../../core/clock.ts';
 import type { RuntimeConfig } from '../../core/config.ts';
 import { messageOf } from '../../core/errors.ts';
@@ -35,11 +35,14 @@ export async function inspect(config: RuntimeConfig, suspect: Suspect, signal: A
   const redis = connectRedis(config.redisUrl, 'scripts');
   try {
     await whenReady(redis, REDIS_READY_MS);
+    const stock = createStockStore({ redis });
     const giveUpAt = systemClock.now() + PATIENCE_MS;
     for (;;) {
-      const found = await look(postgres, redis, suspect);
-      const isClean = found.audit.isOk && Object.values(found.verdict).every((count) => count === 0);
-      if (isClean || signal.aborted || systemClock.now() > giveUpAt) return found;
+      const found = await look({ postgres, redis, stock }, suspect);
+      // What the system knows nothing of any more does not come back by waiting.
+      const { oversold, lost, outOfOrder } = found.verdict;
+      const isKept = oversold + outOfOrder === 0 && lost === suspect.witness.lost.size;
+      if ((found.audit.isOk && isKept) || signal.aborted || systemClock.now() > giveUpAt) return found;
       await sleep(PAUSE_MS, signal);
     }
   } finally {
@@ -48,16 +51,22 @@ export async function inspect(config: RuntimeConfig, suspect: Suspect, signal: A
   }
 }
 
-async function look(postgres: Postgres, redis: Redis, suspect: Suspect): Promise<Inspection> {
-  const audit = await auditOf(postgres, redis, suspect.saleId);
+interface Stores {
+  postgres: Postgres;
+  redis: Redis;
+  stock: StockStore;
+}
+
+async function look(stores: Stores, suspect: Suspect): Promise<Inspection> {
+  const { postgres } = stores;
+  const audit = await auditOf(stores, suspect.saleId);
   // After the audit, which waits for the relay: by now every answer that was given is in Postgres.
   const records = await readRecords(postgres, suspect.saleId);
   return { records, audit, verdict: judge(records, suspect.witness, suspect.stock, suspect.headSteppedBack) };
 }
 
-async function auditOf(postgres: Postgres, redis: Redis, saleId: string): Promise<Inspection['audit']> {
+async function auditOf({ postgres, redis, stock }: Stores, saleId: string): Promise<Inspection['audit']> {
   try {
-    const stock = createStockStore({ redis });
     await stock.attach(createEpochRecord(postgres));
     const report = await runAudit({ postgres, redis, stock, clock: systemClock }, { saleId });
     const isOk = report.ok && report.pending === 0;

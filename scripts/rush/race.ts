@@ -12,12 +12,13 @@ import { createSocketDoor, type SocketDoor } from './socket-door.ts';
 import { createSpectator, type Spectator } from './spectator.ts';
 import type { Target } from './target.ts';
 import { createTill } from './till.ts';
-import { createTraffic, type Traffic } from './traffic.ts';
+import { createTraffic, type Heard, type Traffic } from './traffic.ts';
 import { createWheel, type Wheel } from './wheel.ts';
 import { createWitness, type Witness } from './witness.ts';
 
 export interface Race {
   readonly offer: Offer;
+  readonly crowd: readonly Buyer[];
   readonly merchant: Merchant;
   readonly witness: Witness;
   readonly traffic: Traffic;
@@ -29,12 +30,17 @@ export interface Race {
 }
 
 const SOCKETS_OPENED_AT_ONCE = 64;
-/** Between the last preparation and the opening: the early ones press within it. */
+/** Between the last preparation and the opening: the early ones, where there are any, press within it. */
 const BEFORE_OPENING_MS = 2_000;
+const WITHOUT_EARLY_MS = 200;
 /** Once all is sold, those who meant to come back later ask a last time, spread over this. */
 const LAST_ROUND_MS = 3_000;
 
-export async function prepareRace(options: RushOptions, target: Target, say: Say, signal: AbortSignal): Promise<Race> {
+export async function prepareRace(
+  options: RushOptions,
+  target: Target,
+  { say, signal, observe }: { say: Say; signal: AbortSignal; observe?: (answer: Heard) => void },
+): Promise<Race> {
   const runId = randomId('run').slice(-8);
   const { url } = target;
   const merchant = await createMerchant(url, target.config.jwtSecret, runId);
@@ -44,14 +50,14 @@ export async function prepareRace(options: RushOptions, target: Target, say: Say
   const offer = await merchant.createSale(options);
   const clock = systemClock;
   const wheel = createWheel(clock);
-  const traffic = createTraffic();
+  const traffic = createTraffic(observe);
   const witness = createWitness(options.buyers, clock);
   const spectator = createSpectator(url, merchant.token, offer, options.stock);
   const http = createHttpDoor(url, options.connections, offer, traffic);
   const till = target.sandboxUrl === null ? null : createTill(target.sandboxUrl, traffic);
   const sockets = await openSockets(crowd, { url, offer, wheel, traffic }, say);
 
-  const startedAt = clock.now() + BEFORE_OPENING_MS;
+  const startedAt = clock.now() + (options.early > 0 ? BEFORE_OPENING_MS : WITHOUT_EARLY_MS);
   let isOver = false;
   const scene: Scene = {
     ...{ clock, wheel, http, till, witness, traffic },
@@ -65,7 +71,7 @@ export async function prepareRace(options: RushOptions, target: Target, say: Say
   };
 
   return {
-    ...{ offer, merchant, witness, traffic, spectator, startedAt },
+    ...{ offer, crowd, merchant, witness, traffic, spectator, startedAt },
     async run() {
       spectator.onSoldOut(() => wheel.hasten(LAST_ROUND_MS));
       const limit = setTimeout(end, startedAt + options.limitMs - clock.now());

@@ -17,7 +17,7 @@ export async function runRush(options: RushOptions, surroundings: RushSurroundin
   const target = await findTarget(options, { ...surroundings, say: terminal.say });
   try {
     introduce(target, terminal);
-    const race = await prepareRace(options, target, terminal.say, signal);
+    const race = await prepareRace(options, target, { say: terminal.say, signal });
     try {
       return await runRace(race, target, options, surroundings);
     } finally {

@@ -1,6 +1,7 @@
 // The way in over a WebSocket: one buyer, one socket. It reconnects for as long as the buyer is there, presses again
 // with the same key if the answer was lost, and asks (resume) what became of the purchase meanwhile.
 import { WebSocket } from 'ws';
+import { systemClock } from '../../core/clock.ts';
 import { LOST, newer, type Pressed, type Purchase, readFrame, readPurchase, readRefusal } from './answers.ts';
 import type { Buyer } from './crowd.ts';
 import type { Offer } from './http-door.ts';
@@ -10,6 +11,9 @@ import type { Wheel } from './wheel.ts';
 const RECONNECT_MS = 500;
 /** Longer than the server's own deadline, so that its word is heard if it has one. */
 const ANSWER_LIMIT_MS = 15_000;
+
+/** What the same answer would be over HTTP. */
+const STATUS_LINES: Readonly<Record<string, number>> = { WAITING: 202, RESERVED: 201 };
 
 export interface SocketDoor {
   /** Resolves when the socket is open; a later loss is repaired behind the scenes. */
@@ -38,6 +42,13 @@ export function createSocketDoor(buyer: Buyer, { url, offer, wheel, traffic }: S
   let latest: Purchase | undefined;
   let onAnswer: ((answer: Pressed) => void) | undefined;
   let onNews: (() => void) | undefined;
+  let askedAt = 0;
+
+  /** What the socket answered when it was asked to buy; '' for a connection that was lost meanwhile. */
+  function note(status: number, code: string, hasRetryAfter = false): void {
+    const heardAtMs = systemClock.now();
+    traffic.heard({ question: 'buy', door: 'socket', status, code, hasRetryAfter, sentAtMs: askedAt, heardAtMs });
+  }
 
   function send(message: Record<string, unknown>): boolean {
     if (socket?.readyState !== WebSocket.OPEN) return false;
@@ -54,7 +65,9 @@ export function createSocketDoor(buyer: Buyer, { url, offer, wheel, traffic }: S
 
   function hear(message: Record<string, unknown>): void {
     if (message['type'] === 'error') {
-      if (message['id'] === buyer.index) settle(readRefusal(message, 0));
+      if (message['id'] !== buyer.index) return;
+      note(0, String(message['code']), message['retryAfterSeconds'] !== undefined);
+      settle(readRefusal(message, 0));
       return;
     }
     if (message['type'] === 'payment' && latest?.purchaseId === message['purchaseId']) {
@@ -65,7 +78,10 @@ export function createSocketDoor(buyer: Buyer, { url, offer, wheel, traffic }: S
     }
     const purchase = message['type'] === 'purchase' ? readPurchase(message) : undefined;
     if (purchase !== undefined) latest = latest === undefined ? purchase : newer(latest, purchase);
-    if (purchase !== undefined && message['id'] === buyer.index) settle({ kind: 'purchase', purchase });
+    if (purchase !== undefined && message['id'] === buyer.index) {
+      note(STATUS_LINES[purchase.status] ?? 200, purchase.status);
+      settle({ kind: 'purchase', purchase });
+    }
     onNews?.();
   }
 
@@ -81,6 +97,7 @@ export function createSocketDoor(buyer: Buyer, { url, offer, wheel, traffic }: S
       opening.on('message', (data) => hear(readFrame(data)));
       opening.on('error', () => undefined); // 'close' follows
       opening.on('close', () => {
+        if (onAnswer !== undefined) note(0, '');
         settle(LOST);
         if (!isDone) void reconnect().then(resolve);
       });
@@ -102,6 +119,7 @@ export function createSocketDoor(buyer: Buyer, { url, offer, wheel, traffic }: S
     buy: () =>
       new Promise((resolve) => {
         onAnswer = resolve;
+        askedAt = systemClock.now();
         if (!send({ type: 'buy', id: buyer.index, ...offer, quantity: 1, key: buyer.key })) settle(LOST);
         void wheel.wait(ANSWER_LIMIT_MS).then(() => onAnswer === resolve && settle(LOST));
       }),

@@ -1,13 +1,11 @@
 // The system that a rush is aimed at: one that is named, the one that runs on the data directory, or one of its own,
 // started for this run on free ports with a data directory that is thrown away, and stopped at the end.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type Config, type RuntimeConfig, requireRuntime } from '../../core/config.ts';
 import { readSecrets } from '../../core/services/data-dir.ts';
 import { type RunningProcess, readRunFile } from '../../core/services/run-file.ts';
 import type { Say } from '../../core/services/service.ts';
-import { startSystem } from '../start/system.ts';
+import { CHILD_ENTRIES, startSystem } from '../start/system.ts';
+import { clearDeadRuns, makeThrowaway, removeThrowaway } from '../start/throwaway.ts';
 import type { RushOptions } from './options.ts';
 
 export interface Target {
@@ -49,7 +47,8 @@ function elsewhere(url: string, config: Config): Target {
 
 function running(config: Config): Target | undefined {
   const run = readRunFile(config.dataDir);
-  if (run === undefined) return undefined;
+  // In production only what is in the environment is a secret: then a system is named by --url.
+  if (run === undefined || config.environment === 'production') return undefined;
   const secrets = readSecrets(config.dataDir);
   const { url, sandboxUrl, databaseUrl, redisUrl } = run;
   const stripe = { secretKey: secrets.stripeSecretKey, webhookSecret: secrets.stripeWebhookSecret, ...config.stripe };
@@ -64,11 +63,14 @@ function running(config: Config): Target | undefined {
   };
 }
 
+const PREFIX = 'doorbuster-rush-';
+
 async function startOwn(options: RushOptions, { config, say, signal }: Surroundings): Promise<Target> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'doorbuster-rush-'));
-  const forget = (): void => {
+  await clearDeadRuns(PREFIX, CHILD_ENTRIES, say);
+  const dataDir = makeThrowaway(PREFIX);
+  const forget = async (): Promise<void> => {
     if (options.isKept) say(`the data of this run is kept in ${dataDir}`);
-    else rmSync(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    else await removeThrowaway(dataDir);
   };
   // Private from top to bottom: no database, Redis or Stripe account that is configured here is touched, and none of the
   // shell's variables reaches it.
@@ -92,11 +94,11 @@ async function startOwn(options: RushOptions, { config, say, signal }: Surroundi
       processes: () => system.processes(),
       async leave() {
         await system.stop();
-        forget();
+        await forget();
       },
     };
   } catch (error) {
-    forget();
+    await forget();
     throw error;
   }
 }

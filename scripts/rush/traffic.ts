@@ -1,6 +1,20 @@
-// Counts what goes over the wire, all buyers together. Reads nothing, decides nothing.
+// Counts what goes over the wire, all buyers together, and tells an observer of each answer. Decides nothing.
+
+/** One answer to one question of a buyer, or that none came. */
+export interface Heard {
+  readonly question: 'buy' | 'look';
+  readonly door: 'http' | 'socket';
+  /** 0 where there is none: no answer, or an error message on a socket. */
+  readonly status: number;
+  /** Of a refusal; of a purchase its status; '' when no answer came. */
+  readonly code: string;
+  readonly hasRetryAfter: boolean;
+  readonly sentAtMs: number;
+  readonly heardAtMs: number;
+}
 
 export interface Traffic {
+  heard(answer: Heard): void;
   sent(): void;
   lost(): void;
   retried(): void;
@@ -16,9 +30,10 @@ interface Counts {
   reconnects: number;
 }
 
-export function createTraffic(): Traffic {
+export function createTraffic(observe: (answer: Heard) => void = () => undefined): Traffic {
   const counts: Counts = { requests: 0, lost: 0, retries: 0, reconnects: 0 };
   return {
+    heard: observe,
     sent() {
       counts.requests += 1;
     },

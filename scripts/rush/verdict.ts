@@ -20,8 +20,9 @@ export function judge(records: Records, witness: Witness, stock: number, headSte
   };
   return {
     oversold: Math.max(0, confirmed.length - stock, records.sold - stock, records.paidOrders.size - stock),
-    lost: [...witness.acknowledged].filter(isLost).length,
-    outOfOrder: overtakings(records) + witness.overtaken.size + headSteppedBack,
+    lost: [...witness.acknowledged].filter(isLost).length + witness.lost.size,
+    // Tickets that were lost with a store are given out again: what buyers saw of the line before does not count then.
+    outOfOrder: overtakings(records) + (witness.lost.size > 0 ? 0 : witness.overtaken.size + headSteppedBack),
   };
 }
 

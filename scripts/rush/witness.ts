@@ -28,8 +28,12 @@ export interface Witness {
   admittedUpTo(): number;
   /** `admittedBefore`: undefined for news that may have been on its way for a while. */
   saw(buyerIndex: number, purchase: Purchase, admittedBefore: number | undefined): void;
+  /** The system says that there is no such purchase, though it was acknowledged. */
+  forgotten(purchaseId: string): void;
   ended(end: End, code?: string): void;
   readonly acknowledged: ReadonlyMap<string, Acknowledged>;
+  /** As they were last seen, before the system knew nothing of them; empty when it kept its word. */
+  readonly lost: ReadonlyMap<string, Acknowledged>;
   readonly ends: Readonly<Record<End, number>>;
   /** Codes of refusals that a rush does not expect. */
   readonly oddRefusals: ReadonlyMap<string, number>;
@@ -44,6 +48,7 @@ export interface Witness {
 
 export function createWitness(buyers: number, clock: Clock): Witness {
   const acknowledged = new Map<string, Acknowledged>();
+  const lost = new Map<string, Acknowledged>();
   const ends = { sold: 0, expired: 0, soldOut: 0, lineFull: 0, cancelled: 0, refunded: 0, refused: 0, unfinished: 0 };
   const oddRefusals = new Map<string, number>();
   const overtaken = new Set<string>();
@@ -83,12 +88,19 @@ export function createWitness(buyers: number, clock: Clock): Witness {
       admittedCount += 1;
       admittedUpTo = Math.max(admittedUpTo, purchase.ticket);
     },
+    forgotten(purchaseId) {
+      const record = acknowledged.get(purchaseId);
+      if (record === undefined) return;
+      lost.set(purchaseId, record);
+      acknowledged.delete(purchaseId);
+    },
     ended(end, code) {
       ends[end] += 1;
       endedCount += 1;
       if (end === 'refused' && code !== undefined) oddRefusals.set(code, (oddRefusals.get(code) ?? 0) + 1);
     },
     acknowledged,
+    lost,
     ends,
     oddRefusals,
     overtaken,

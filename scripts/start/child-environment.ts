@@ -10,7 +10,11 @@ export function childEnvironment(config: RuntimeConfig, inherited: NodeJS.Proces
     DATABASE_URL: config.databaseUrl,
     DATABASE_REPLICA_URL: config.databaseReplicaUrl,
     REDIS_URL: config.redisUrl,
+    REDIS_REPLICAS: config.redisReplicas?.toString(),
+    AUTO_REBUILD: config.autoRebuild?.toString(),
     JWT_SECRET: config.jwtSecret,
+    TRUSTED_PROXIES: config.trustedProxies?.join(','),
+    ALLOWED_ORIGINS: config.allowedOrigins?.join(','),
     DATA_DIR: config.dataDir,
     LOG_LEVEL: config.logLevel,
     SANDBOX_PORT: String(config.sandboxPort),
@@ -20,6 +24,7 @@ export function childEnvironment(config: RuntimeConfig, inherited: NodeJS.Proces
     STRIPE_SECRET_KEY: config.stripe.secretKey,
     STRIPE_WEBHOOK_SECRET: config.stripe.webhookSecret,
     STRIPE_API_BASE: config.stripe.apiBase,
+    STRIPE_TEST_MODE: config.isStripeTestMode === undefined ? undefined : String(config.isStripeTestMode),
   };
   // An empty variable counts as unset, and hides one that is only in the shell.
   return { ...inherited, ...Object.fromEntries(Object.entries(said).map(([name, value]) => [name, value ?? ''])) };

@@ -3,7 +3,9 @@
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Config, type RuntimeConfig, requireRuntime } from '../../core/config.ts';
-import { LOCAL_REDIS_MEMORY_SHARE } from '../../core/constants.ts';
+import { LOCAL_REDIS_MEMORY_SHARE, REDIS_CONNECT_TIMEOUT_MS } from '../../core/constants.ts';
+import { messageOf } from '../../core/errors.ts';
+import { connectRedis, whenReady } from '../../core/redis/redis.ts';
 import { type Ports, readPorts, type Secrets, writePorts } from '../../core/services/data-dir.ts';
 import { freePort, isPortFree } from '../../core/services/ports.ts';
 import { startPostgres } from '../../core/services/postgres.ts';
@@ -36,6 +38,19 @@ export async function claimPort(port: number, variable: string): Promise<number>
   // Our server listens with SO_REUSEPORT and would share the port with a stranger without a word: we look first.
   if (await isPortFree(port)) return port;
   throw new Error(`Port ${port} is in use: stop what listens there, or set ${variable} to another port`);
+}
+
+/** Another's Redis is looked at before anything starts: every process would wait for it in silence. */
+export async function meetRedis(redisUrl: string): Promise<void> {
+  const redis = connectRedis(redisUrl, 'scripts');
+  try {
+    await whenReady(redis, REDIS_CONNECT_TIMEOUT_MS);
+    await redis.ping();
+  } catch (error) {
+    throw new Error(`Redis (REDIS_URL) cannot be used: ${messageOf(error)}`, { cause: error });
+  } finally {
+    redis.disconnect();
+  }
 }
 
 export interface ServiceContext {

@@ -12,13 +12,16 @@ import { openDataDirectory, readSecrets } from '../../core/services/data-dir.ts'
 import { startMark } from '../../core/services/process-table.ts';
 import { type RunningProcess, removeRunFile, writeRunFile } from '../../core/services/run-file.ts';
 import type { Say } from '../../core/services/service.ts';
-import { entryPath, launchChild } from './child.ts';
+import { type ChildProgram, entryPath, launchChild } from './child.ts';
 import { childEnvironment } from './child-environment.ts';
 import { type Kept, keepRunning } from './keep-running.ts';
 import { endLeftovers } from './leftovers.ts';
-import { claimPort, fillSecrets, keepPostgres, keepRedis } from './surroundings.ts';
+import { claimPort, fillSecrets, keepPostgres, keepRedis, meetRedis } from './surroundings.ts';
 
 const ENTRIES = { api: 'api/main.ts', workers: 'workers/main.ts', sandbox: 'sandbox/main.ts' } as const;
+
+/** What a child of ours has on its command line. */
+export const CHILD_ENTRIES: readonly string[] = Object.values(ENTRIES).map(entryPath);
 
 export interface SystemOptions {
   say: Say;
@@ -30,6 +33,8 @@ export interface SystemOptions {
   staysUpUnready?: boolean;
   /** Gives the start up: what was started by then is stopped, and startSystem rejects. */
   signal?: AbortSignal;
+  /** The last word on how a child is started, asked at every start of it: fault tests put something in between. */
+  recast?: (program: ChildProgram) => ChildProgram;
 }
 
 export interface System {
@@ -71,7 +76,11 @@ async function start(config: Config, options: SystemOptions, shift: Shift, relea
   const { say } = options;
   const secrets = readSecrets(directory);
   const filled = fillSecrets(config, secrets);
-  await endLeftovers(directory, Object.values(ENTRIES).map(entryPath), say);
+  await endLeftovers(directory, CHILD_ENTRIES, say);
+  if ((config.redisReplicas ?? 0) > 0 && config.redisUrl === undefined) {
+    throw new Error('REDIS_REPLICAS is set, but the private Redis has no replica: set REDIS_URL to a Redis that has');
+  }
+  if (config.redisUrl !== undefined) await meetRedis(config.redisUrl);
   const port = await claimPort(config.port, 'PORT');
   const isSandboxed = config.stripe.secretKey === undefined;
   const sandboxPort = isSandboxed ? await claimPort(config.sandboxPort, 'SANDBOX_PORT') : config.sandboxPort;
@@ -84,7 +93,9 @@ async function start(config: Config, options: SystemOptions, shift: Shift, relea
   await applyMigrations(databaseUrl, say);
 
   const stripe = { ...filled.stripe, ...(sandboxUrl === null ? {} : { apiBase: sandboxUrl }) };
-  const complete: RuntimeConfig = { ...filled, port, sandboxPort, databaseUrl, redisUrl, stripe };
+  // A Redis of our own has no other users who could go on with what it lost; on another's an operator decides.
+  const autoRebuild = config.autoRebuild ?? config.redisUrl === undefined;
+  const complete: RuntimeConfig = { ...filled, autoRebuild, port, sandboxPort, databaseUrl, redisUrl, stripe };
   const url = `http://127.0.0.1:${port}`;
   const processes = (): RunningProcess[] =>
     shift.kept.flatMap(({ name, pid }) => {
@@ -136,7 +147,7 @@ async function applyMigrations(databaseUrl: string, say: Say): Promise<void> {
 
 async function startChildren(
   config: RuntimeConfig,
-  { say, env: inherited, isQuiet = false, signal }: SystemOptions,
+  { say, env: inherited, isQuiet = false, signal, recast = (program) => program }: SystemOptions,
   shift: Shift,
   isSandboxed: boolean,
 ): Promise<void> {
@@ -145,7 +156,7 @@ async function startChildren(
   const env = childEnvironment(config, inherited);
   const keep = async (name: string, entry: string): Promise<void> => {
     const logFile = isQuiet ? join(logs, `${name}.log`) : undefined;
-    const launch = (aborted: AbortSignal) => launchChild({ name, entry, env, logFile }, aborted);
+    const launch = (aborted: AbortSignal) => launchChild(recast({ name, entry, env, logFile }), aborted);
     shift.kept.push(await keepRunning({ name, launch, onChange: () => shift.publish(), say, signal }));
     shift.publish();
   };

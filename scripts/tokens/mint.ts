@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { systemClock } from '../../core/clock.ts';
 import { TOKEN_CHUNK, TOKEN_POOL_MIN } from '../../core/constants.ts';
+import { readSigningKeys } from '../../core/signing-keys.ts';
 import type { Role } from '../../shop/route.ts';
 import sign, { type TokenOrder } from './mint.worker.ts';
 
@@ -15,15 +16,16 @@ export interface MintOptions {
 
 const LIFE_SECONDS = 3_600;
 
-/** One token a user, in their order. */
+/** One token a user, in their order. `secrets` as in JWT_SECRET: the first of several signs. */
 export async function mintTokens(
   userIds: readonly string[],
   role: Role,
-  secret: string,
+  secrets: string,
   { lifeSeconds = LIFE_SECONDS, onSigned = () => undefined }: MintOptions = {},
 ): Promise<string[]> {
   const expiresAt = Math.floor(systemClock.now() / 1_000) + lifeSeconds;
-  if (userIds.length < TOKEN_POOL_MIN) return sign({ userIds, role, secret, expiresAt });
+  const [{ id: keyId, secret }] = readSigningKeys(secrets);
+  if (userIds.length < TOKEN_POOL_MIN) return sign({ userIds, role, keyId, secret, expiresAt });
   const chunks = Array.from({ length: Math.ceil(userIds.length / TOKEN_CHUNK) }, (_, i) =>
     userIds.slice(i * TOKEN_CHUNK, (i + 1) * TOKEN_CHUNK),
   );
@@ -35,7 +37,7 @@ export async function mintTokens(
   try {
     const tokens = await Promise.all(
       chunks.map(async (chunk) => {
-        const some = await pool.run({ userIds: chunk, role, secret, expiresAt });
+        const some = await pool.run({ userIds: chunk, role, keyId, secret, expiresAt });
         signed += some.length;
         onSigned(signed);
         return some;

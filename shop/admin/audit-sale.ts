@@ -7,7 +7,7 @@ import { partitionOf } from '../../core/ids.ts';
 import type { Postgres } from '../../core/postgres/postgres.ts';
 import type { Redis } from '../../core/redis/redis.ts';
 import { readCensus, type SkuCensus } from './census.ts';
-import type { Difference } from './differences.ts';
+import { type Difference, rebuildOf } from './differences.ts';
 import { judgeLedger, judgeRows, judgeRowSums, judgeRowTickets, judgeStatus } from './judge-census.ts';
 import { judgeMoney } from './judge-money.ts';
 import { judgeLimit, judgeOrders, judgeOrphans } from './judge-rows.ts';
@@ -146,7 +146,7 @@ async function lookAtRows(deps: AuditDependencies, sale: AuditedSale, isForgotte
     ...(await judgePostgres(deps, sale, rows.size > 0)),
   ];
   if (!isForgotten && sale.status !== 'CLOSED') {
-    const message = `The sale is ${sale.status} in Postgres, Redis does not know it: it sells nothing. Rebuild its stock from the ledger.`;
+    const message = `The sale is ${sale.status} in Postgres, Redis does not know it: it sells nothing. To bring it back ${rebuildOf(saleId)}.`;
     differences.push({ code: 'SALE_UNKNOWN_TO_REDIS', saleId, message });
   }
   return { skus: found, differences, pending: 0 };

@@ -16,6 +16,13 @@ export interface AuditedSku extends SkuFigures {
 }
 
 export interface AuditReport {
+  /** SKUs that are stopped, whoever stopped them. */
+  readonly blocked: readonly {
+    readonly saleId: string;
+    readonly sku: string;
+    readonly reason: string;
+    readonly note: string;
+  }[];
   /** Nothing contradicts anything. */
   readonly ok: boolean;
   /** ISO 8601. */
@@ -41,6 +48,8 @@ export interface AuditOptions {
   /** One sale instead of all. */
   readonly saleId?: string | undefined;
   readonly relayPatienceMs?: number;
+  /** Before what differs is looked at again. */
+  readonly roundPauseMs?: number;
   readonly onStep?: (step: AuditStep) => void;
 }
 
@@ -48,13 +57,14 @@ export interface AuditOptions {
 async function auditSale(deps: AuditDependencies, sale: AuditedSale, options: AuditOptions): Promise<SaleLook> {
   const onStep = options.onStep ?? (() => undefined);
   const patienceMs = options.relayPatienceMs ?? AUDIT_RELAY_PATIENCE_MS;
+  const pauseMs = options.roundPauseMs ?? AUDIT_ROUND_PAUSE_MS;
   let look = await lookAtSale(deps, sale, { patienceMs, onStep });
   let confirmed: Difference[] = [];
   for (let round = 2; round <= AUDIT_ROUNDS_MAX && look.differences.length > confirmed.length; round++) {
-    await sleep(AUDIT_ROUND_PAUSE_MS);
+    await sleep(pauseMs);
     // Who has waited for the relay in vain need not wait that long again.
     const isStalled = countOf(look.differences, 'RELAY_STALLED') > 0;
-    const again = await lookAtSale(deps, sale, { patienceMs: isStalled ? AUDIT_ROUND_PAUSE_MS : patienceMs, onStep });
+    const again = await lookAtSale(deps, sale, { patienceMs: isStalled ? pauseMs : patienceMs, onStep });
     confirmed = persisting(look.differences, again.differences);
     look = again;
   }
@@ -68,6 +78,7 @@ export async function runAudit(deps: AuditDependencies, options: AuditOptions = 
     throw fault('SALE_NOT_FOUND', `there is no sale ${options.saleId}`);
   const sales: AuditReport['sales'][number][] = [];
   const differences: Difference[] = [];
+  const blocked: AuditReport['blocked'][number][] = [];
   let pending = 0;
   let oversold = 0;
   for (const sale of found) {
@@ -77,12 +88,15 @@ export async function runAudit(deps: AuditDependencies, options: AuditOptions = 
     const skus = look.skus.map((figures) => ({ ...figures, problems: problemsOf(figures.sku) }));
     sales.push({ saleId: sale.saleId, name: sale.name, status: sale.status, skus });
     differences.push(...look.differences);
+    for (const { sku, reason, note } of await deps.stock.blocksOf(sale.saleId))
+      blocked.push({ saleId: sale.saleId, sku, reason, note });
     pending += look.pending;
     for (const { loaded, sold, ledger, confirmed } of look.skus) {
       oversold += Math.max(0, sold - loaded, ledger.sold - ledger.loaded, confirmed - loaded);
     }
   }
   return {
+    blocked,
     ok: differences.length === 0,
     checkedAt: new Date(deps.clock.now()).toISOString(),
     sales,

@@ -1,4 +1,4 @@
-// The SQL by which an operator takes a dead record off the list. The row stays: what was refused can still be looked up.
+// The SQL by which dead records are counted, and taken off the list by an operator. The row stays: it can still be looked up.
 import type { Queryable } from '../../core/postgres/postgres.ts';
 
 /** False when there is no such record, or it was replayed or dropped before. */
@@ -8,4 +8,11 @@ export async function dropDeadRecord(db: Queryable, deadId: string): Promise<boo
     [deadId],
   );
   return rowCount === 1;
+}
+
+export async function countDeadRecords(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ dead: number }>(
+    'SELECT count(*)::int AS dead FROM dead_records WHERE replayed_at IS NULL',
+  );
+  return rows[0]?.dead ?? 0;
 }

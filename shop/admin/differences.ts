@@ -9,6 +9,8 @@ export type DifferenceCode =
   | 'HELD_MISMATCH'
   | 'SOLD_MISMATCH'
   | 'WAITING_MISMATCH'
+  | 'HOLD_UNTRACKED'
+  | 'LINE_UNTRACKED'
   | 'HEAD_MISMATCH'
   | 'RECORD_UNREADABLE'
   | 'TICKET_MISSING'
@@ -18,6 +20,7 @@ export type DifferenceCode =
   | 'SALE_STATUS'
   | 'RELAY_STALLED'
   | 'LEDGER_MISMATCH'
+  | 'ORDERS_MISMATCH'
   | 'LEDGER_OF_PURCHASE'
   | 'ROW_MISSING'
   | 'ROW_BEHIND'
@@ -47,6 +50,9 @@ export interface Difference {
   /** How many findings this one stands for, where a check found more than it lists; 1 when absent. */
   readonly count?: number;
 }
+
+/** What repairs Redis where the books of Postgres are sound. */
+export const rebuildOf = (saleId: string): string => `run "npm run ops -- rebuild ${saleId}"`;
 
 /** Every row that a check's SQL returns: whom it concerns, and how many such rows there are beyond the listed ones. */
 export interface FindingRow {

@@ -4,14 +4,14 @@ import type { SaleSnapshot } from '../../actors/sale-verbs.ts';
 import type { Postgres, Queryable } from '../../core/postgres/postgres.ts';
 import type { SkuCensus } from './census.ts';
 import { type CensusRow, findUnequalRows, findUnknownToRedis, loadCensus } from './census-store.ts';
-import { type Difference, toDifferences } from './differences.ts';
+import { type Difference, rebuildOf, toDifferences } from './differences.ts';
 import { findSaleStatus, type LedgerSums, type RowSums, withPatience } from './store.ts';
 
 export function judgeLedger(saleId: string, { sku, counters, seq }: SkuCensus, ledger: LedgerSums): Difference[] {
   const names = (['loaded', 'available', 'held', 'sold'] as const).filter((name) => counters[name] !== ledger[name]);
   if (names.length === 0) return [];
   const list = names.map((name) => `${name}: Redis ${counters[name]}, ledger ${ledger[name]}`).join('; ');
-  const message = `${sku}: at outbox position ${seq} the counts are not what the ledger adds up to (${list}). Look at "ops dead list" first; if nothing is there, pause the sale and rebuild its stock.`;
+  const message = `${sku}: at outbox position ${seq} the counts are not what the ledger adds up to (${list}). Look at "ops dead list" first; if nothing is there, ${rebuildOf(saleId)}.`;
   return [{ code: 'LEDGER_MISMATCH', saleId, sku, message }];
 }
 
@@ -60,7 +60,7 @@ async function compareRows(tx: Queryable, saleId: string, census: readonly SkuCe
       saleId,
       unknown,
       (row) =>
-        `${row.purchaseId}: Postgres has it as ${row.status} with ticket ${row.ticket} of ${row.sku}, Redis does not know it. Redis has lost what it acknowledged; rebuild the stock from the ledger.`,
+        `${row.purchaseId}: Postgres has it as ${row.status} with ticket ${row.ticket} of ${row.sku}, Redis does not know it. Redis has lost what it acknowledged: ${rebuildOf(saleId)}.`,
     ),
   ];
 }

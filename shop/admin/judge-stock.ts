@@ -1,21 +1,22 @@
 // What the stock of a SKU must satisfy by itself, whatever Postgres says: its counts add up, and they are the sums of its
 // purchases. Pure: it judges a census and writes the sentences.
-import type { Purchase } from '../../actors/records.ts';
+import type { Purchase, SkuCounters } from '../../actors/records.ts';
 import { AUDIT_FINDINGS_MAX, AUDIT_HOLD_OVERDUE_MS } from '../../core/constants.ts';
 import { isHolding } from '../sales/sales.ts';
 import type { SkuCensus } from './census.ts';
-import type { Difference, DifferenceCode } from './differences.ts';
+import { type Difference, type DifferenceCode, rebuildOf } from './differences.ts';
 
 const sumOf = (purchases: readonly Purchase[]): number => purchases.reduce((sum, p) => sum + p.quantity, 0);
 const units = (count: number): string => `${count} ${Math.abs(count) === 1 ? 'unit' : 'units'}`;
 
-function judgeCounters({ counters: c }: SkuCensus): [DifferenceCode, string][] {
+/** Of the counts alone, whatever they count. */
+export function judgeCounters(c: SkuCounters): [DifferenceCode, string][] {
   const found: [DifferenceCode, string][] = [];
   if (c.available + c.held + c.sold !== c.loaded) {
     found.push([
       'CONSERVATION',
       `${c.sku}: ${c.available} available + ${c.held} held + ${c.sold} sold make ${c.available + c.held + c.sold}, but ${units(c.loaded)} were loaded. ` +
-        'Somebody changed the counts outside the scripts; pause the sale and rebuild its stock from the ledger.',
+        `Somebody changed the counts outside the scripts: ${rebuildOf(c.saleId)}.`,
     ]);
   }
   const negative = (['loaded', 'available', 'held', 'sold', 'waiting'] as const).filter((name) => c[name] < 0);
@@ -23,7 +24,7 @@ function judgeCounters({ counters: c }: SkuCensus): [DifferenceCode, string][] {
     const list = negative.map((name) => `${name} ${c[name]}`).join(', ');
     found.push([
       'NEGATIVE_COUNT',
-      `${c.sku}: a count is below zero (${list}). Pause the sale and rebuild its stock from the ledger.`,
+      `${c.sku}: a count is below zero (${list}). It cannot be trusted any more: ${rebuildOf(c.saleId)}.`,
     ]);
   }
   if (c.sold > c.loaded) {
@@ -45,12 +46,12 @@ function judgeSums({ counters: c, purchases }: SkuCensus): [DifferenceCode, stri
   ] as const;
   for (const [code, name, counted, summed] of rows) {
     if (counted === summed) continue;
-    const text = `${c.sku}: the counter says ${units(counted)} ${name}, the purchases themselves add up to ${summed}. Pause the sale and rebuild its stock.`;
+    const text = `${c.sku}: the counter says ${units(counted)} ${name}, the purchases themselves add up to ${summed}: ${rebuildOf(c.saleId)}.`;
     found.push([code, text]);
   }
   const head = waiting.reduce((lowest, p) => Math.min(lowest, p.ticket), c.lastTicket + 1);
   if (head !== c.head) {
-    const text = `${c.sku}: the line begins at ticket ${c.head}, the first purchase that waits has ticket ${head}. Whoever is in between is never served; rebuild the stock.`;
+    const text = `${c.sku}: the line begins at ticket ${c.head}, the first purchase that waits has ticket ${head}. Whoever is in between is never served: ${rebuildOf(c.saleId)}.`;
     found.push(['HEAD_MISMATCH', text]);
   }
   return found;
@@ -64,7 +65,7 @@ function judgeTickets(saleId: string, { sku, purchases, missing, ticketsAtStart 
     saleId,
     sku,
     purchaseId,
-    message: `${purchaseId}: has a place in the line of ${sku}, but its record in Redis is gone or cannot be read. Its buyer gets no answer; rebuild the stock from the ledger.`,
+    message: `${purchaseId}: has a place in the line of ${sku}, but its record in Redis is gone or cannot be read. Its buyer gets no answer: ${rebuildOf(saleId)}.`,
   }));
   const byTicket = new Map<number, string>();
   for (const { ticket, purchaseId } of purchases) {
@@ -80,7 +81,7 @@ function judgeTickets(saleId: string, { sku, purchases, missing, ticketsAtStart 
   const lost =
     ticketsAtStart - [...byTicket.keys()].filter((ticket) => ticket <= ticketsAtStart).length - missing.length;
   if (lost > 0) {
-    const message = `${sku}: ${ticketsAtStart} tickets were given out, ${lost} of them belong to no purchase in Redis. Rebuild the stock from the ledger.`;
+    const message = `${sku}: ${ticketsAtStart} tickets were given out, ${lost} of them belong to no purchase in Redis: ${rebuildOf(saleId)}.`;
     found.push({ code: 'TICKET_MISSING', saleId, sku, message, count: lost });
   }
   return found;
@@ -101,7 +102,7 @@ function judgeHolds(saleId: string, { sku, purchases }: SkuCensus, nowMs: number
 
 export function judgeStock(saleId: string, census: SkuCensus, nowMs: number): Difference[] {
   const { sku } = census;
-  const plain = [...judgeCounters(census), ...(census.isStill ? judgeSums(census) : [])];
+  const plain = [...judgeCounters(census.counters), ...(census.isStill ? judgeSums(census) : [])];
   return [
     ...plain.map(([code, message]): Difference => ({ code, saleId, sku, message })),
     ...judgeTickets(saleId, census),

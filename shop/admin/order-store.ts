@@ -4,12 +4,12 @@ import { AUDIT_FINDINGS_MAX } from '../../core/constants.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
 import type { FindingRow } from './differences.ts';
 
-/** Order statuses that may stand beside a purchase's; PACKED and later are stages of what is CONFIRMED. */
+/** Order statuses that may stand beside a purchase's; PACKED and later are stages of what is CONFIRMED, REFUNDED its money back alone. */
 const AGREEING: Readonly<Record<string, readonly string[]>> = {
   RESERVED: ['CREATED'],
   PAYMENT_PENDING: ['CREATED'],
   PAYMENT_FAILED: ['CREATED'],
-  CONFIRMED: ['CONFIRMED', 'PACKED', 'SHIPPED', 'DELIVERED'],
+  CONFIRMED: ['CONFIRMED', 'PACKED', 'SHIPPED', 'DELIVERED', 'REFUNDED'],
   EXPIRED: ['EXPIRED'],
   CANCELLED: ['CANCELLED', 'FAILED'],
   REFUNDED: ['REFUNDED'],

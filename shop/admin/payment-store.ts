@@ -11,7 +11,7 @@ const BOOKS = `
     SELECT DISTINCT purchase_id FROM payment_events
      WHERE settled_at IS NULL AND purchase_id IS NOT NULL AND (outcome IS NULL OR outcome NOT LIKE 'dead%')
   ), books AS (
-    SELECT p.purchase_id, p.sku, p.status, p.quantity * p.unit_price AS due, o.order_id, o.total_amount, o.currency,
+    SELECT p.purchase_id, p.sku, p.status, p.quantity * p.unit_price AS due, o.order_id, o.status AS order_status, o.total_amount, o.currency,
            pay.payment_id, pay.status AS pay_status, pay.amount AS pay_amount, pay.currency AS pay_currency,
            r.status AS refund_status, r.amount AS refund_amount, r.reason AS refund_reason
       FROM purchases p
@@ -38,11 +38,11 @@ const CHECKS = {
   unpaid: `status = 'CONFIRMED' AND pay_status IS DISTINCT FROM 'succeeded' AND pay_status IS DISTINCT FROM 'refunded'`,
   wrongAmount: `pay_status IN ('succeeded', 'refunded') AND (pay_amount <> total_amount OR pay_currency <> currency)`,
   /** Paid, not sold, and nobody has begun to give the money back. */
-  kept: `status <> 'CONFIRMED' AND pay_status IN ('succeeded', 'refunded') AND refund_status IS NULL`,
+  kept: `(status <> 'CONFIRMED' OR order_status = 'REFUNDED') AND pay_status IN ('succeeded', 'refunded') AND refund_status IS NULL`,
   refundFailed: `refund_status IN ('failed', 'canceled')`,
   refundOfNothing: `refund_status IS NOT NULL AND (pay_status IS NULL OR pay_status NOT IN ('succeeded', 'refunded'))`,
-  /** The buyer has the goods and the money. */
-  refundedAndSold: `status = 'CONFIRMED' AND (pay_status = 'refunded' OR refund_status IN ('pending', 'requires_action', 'succeeded'))`,
+  /** The buyer has the goods and the money, and nobody decided that. */
+  refundedAndSold: `status = 'CONFIRMED' AND order_status <> 'REFUNDED' AND (pay_status = 'refunded' OR refund_status IN ('pending', 'requires_action', 'succeeded'))`,
   refundedTooMuch: `refund_amount > pay_amount`,
 } as const;
 

@@ -2,7 +2,8 @@
 // applied says little; everything up to the oldest entry still in the stream is there, for an entry leaves it after its commit.
 import { keys } from '../../actors/keys.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
-import { AUDIT_RELAY_POLL_MS } from '../../core/constants.ts';
+import { AUDIT_LAG_PATIENCE_MS, AUDIT_RELAY_POLL_MS } from '../../core/constants.ts';
+import { fault } from '../../core/errors.ts';
 import type { Redis } from '../../core/redis/redis.ts';
 
 const ENTRY_ID = /^(\d+)-(\d+)$/; // <last seq>-<records>
@@ -19,7 +20,7 @@ export type RelayWait = { readonly kind: 'applied' } | { readonly kind: 'stalled
 
 /** Waits while the relay makes headway; gives up when it has made none for `patienceMs`. */
 export async function waitUntilApplied(
-  deps: { redis: Redis; clock: Clock },
+  deps: { redis: Redis; clock: Clock; signal?: AbortSignal },
   position: { partition: number; seq: number },
   patienceMs: number,
   onBacklog: (records: number) => void,
@@ -35,7 +36,18 @@ export async function waitUntilApplied(
       best = first;
       movedAt = deps.clock.now();
     }
-    if (deps.clock.now() - movedAt > patienceMs) return { kind: 'stalled', backlog };
-    await sleep(AUDIT_RELAY_POLL_MS);
+    if (deps.signal?.aborted || deps.clock.now() - movedAt > patienceMs) return { kind: 'stalled', backlog };
+    await sleep(AUDIT_RELAY_POLL_MS, deps.signal);
   }
+}
+
+/** For who cannot wait for ever: throws UNAVAILABLE while the outbox is behind. That is lag, and no difference. */
+export async function untilApplied(
+  deps: { redis: Redis; clock: Clock; signal?: AbortSignal },
+  partition: number,
+  seq: number,
+): Promise<void> {
+  const wait = await waitUntilApplied(deps, { partition, seq }, AUDIT_LAG_PATIENCE_MS, () => undefined);
+  if (wait.kind === 'stalled')
+    throw fault('UNAVAILABLE', `${wait.backlog} records of the outbox are not written to Postgres yet`);
 }

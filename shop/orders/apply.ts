@@ -26,7 +26,7 @@ export type ApplyStep = 'read' | 'committed' | 'enqueued' | 'acknowledged';
 export interface ApplyDependencies {
   readonly postgres: Postgres;
   readonly redis: Redis;
-  readonly stock: Pick<StockStore, 'release' | 'acknowledge'>;
+  readonly stock: Pick<StockStore, 'release' | 'acknowledge' | 'replicated'>;
   readonly queue: Pick<JobQueue<JobMap>, 'addBulk'>;
   readonly terms: SaleTerms;
   readonly clock: Clock;
@@ -61,6 +61,8 @@ async function apply(deps: ApplyDependencies, { partition, entryIds }: JobMap['o
   const epoch = await readEpoch(deps.postgres, partition);
   const raw = await fetchEntries(deps.redis, keys.outbox(partition), entryIds);
   if (raw.length === 0) return; // applied and acknowledged by another job
+  // A failover may take back what no replica has; Postgres must not have it then.
+  await deps.stock.replicated(partition);
   const { entries, unreadable } = decodeEntries(partition, raw);
   await deps.stepHook?.('read');
 

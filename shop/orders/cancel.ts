@@ -1,13 +1,18 @@
 // Taking an order back: an unpaid one gives up its hold, a paid and unshipped one its units, and its money follows by the
 // outbox. Stock decides first, Postgres follows; so a repetition after any crash finds where it was and goes on.
 import type { StockStore } from '../../actors/stock-store.ts';
-import { type CodedError, fault } from '../../core/errors.ts';
+import { type CodedError, fault, hasCode } from '../../core/errors.ts';
 import type { Postgres } from '../../core/postgres/postgres.ts';
+import type { JobQueue } from '../../core/queue/queue.ts';
+import type { JobMap } from '../job-map.ts';
+import { canMoveOrder } from './order-states.ts';
 import { findOrder, moveOrder, type Order } from './store.ts';
 
 export interface CancelDependencies {
   readonly postgres: Postgres;
   readonly stock: Pick<StockStore, 'look' | 'release' | 'releaseOrder'>;
+  /** Absent where nobody minds that the money follows some seconds later. */
+  readonly queue?: Pick<JobQueue<JobMap>, 'add'>;
 }
 
 /** Answers the order as it will be once the outbox is applied. Throws ILLEGAL_TRANSITION where it is too late. */
@@ -22,14 +27,46 @@ export async function cancelOrder(deps: CancelDependencies, order: Order): Promi
   return status === 'REFUNDED' ? { ...order, status } : order;
 }
 
-/** A paid one only. */
+/** A paid one only. What is shipped or delivered, or sold so long ago that Redis has forgotten it, is refunded without its units. */
 export async function refundOrder(deps: CancelDependencies, order: Order): Promise<Order> {
+  if (order.status === 'SHIPPED' || order.status === 'DELIVERED') return refundAlone(deps, order);
   // Postgres may be behind: whether these two are paid, or refunded by now, only Redis knows.
   const isDoubtful = order.status === 'CREATED' || order.status === 'CANCELLED';
   const status = isDoubtful ? await purchaseStatus(deps, order) : undefined;
   if (status === 'REFUNDED') return { ...order, status };
-  if (!isDoubtful || status === 'CONFIRMED') return cancelOrder(deps, order);
+  if (!isDoubtful || status === 'CONFIRMED') return refundUnshipped(deps, order);
   throw fault('ILLEGAL_TRANSITION', 'An order that is not paid has nothing to refund');
+}
+
+/** With its units; without them where it was shipped in this very moment. */
+async function refundUnshipped(deps: CancelDependencies, order: Order): Promise<Order> {
+  try {
+    return await cancelOrder(deps, order);
+  } catch (error) {
+    const now = hasCode(error, 'ILLEGAL_TRANSITION') ? await findOrder(deps.postgres, order.orderId) : undefined;
+    if (now?.status !== 'SHIPPED' && now?.status !== 'DELIVERED') throw error;
+    return refundAlone(deps, now);
+  }
+}
+
+/** Money back and no unit moved: Postgres alone decides, and notes in the same step that the money is due. */
+async function refundAlone(deps: CancelDependencies, order: Order): Promise<Order> {
+  const { orderId, purchaseId, status } = order;
+  const hasMoved = await deps.postgres.transaction(async (tx) => {
+    if (canMoveOrder(status, 'REFUNDED')) return moveOrder(tx, orderId, status, 'REFUNDED');
+    if (!(await moveOrder(tx, orderId, status, 'CANCELLED'))) return false;
+    return moveOrder(tx, orderId, 'CANCELLED', 'REFUNDED');
+  });
+  if (!hasMoved) {
+    const now = await findOrder(deps.postgres, orderId);
+    if (now?.status === 'REFUNDED') return now;
+    // Delivered, or taken back, a moment ago: the caller asks again of what it is by now.
+    throw fault('CONFLICT', `This order is ${now?.status ?? 'gone'} by now`);
+  }
+  // For speed alone: what the statement above has noted is found without this job too.
+  const key = purchaseId ?? orderId;
+  await deps.queue?.add('payment.refund', { keys: [key] }, { jobId: `refund-${key}` }).catch(() => undefined);
+  return { ...order, status: 'REFUNDED' };
 }
 
 async function cancelUnpaid(deps: CancelDependencies, order: Order): Promise<Order> {
@@ -48,8 +85,10 @@ async function cancelUnpaid(deps: CancelDependencies, order: Order): Promise<Ord
 }
 
 async function cancelPaid(deps: CancelDependencies, order: Order): Promise<Order> {
-  // Redis forgets a sale a day after it closed; without its units the order stays as it is.
-  if ((await purchaseStatus(deps, order)) !== 'CONFIRMED') {
+  const status = await purchaseStatus(deps, order);
+  // Redis forgets a sale a day after it closed: nothing is sold from there any more, so there is nowhere to put units back.
+  if (status === undefined && order.purchaseId !== null) return refundAlone(deps, order);
+  if (status !== 'CONFIRMED') {
     const now = await findOrder(deps.postgres, order.orderId);
     if (now !== undefined && now.status !== order.status) return cancelOrder(deps, now);
     throw tooLate(order);

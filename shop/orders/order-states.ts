@@ -17,7 +17,8 @@ export const ORDER_MOVES: Readonly<Record<OrderStatus, readonly OrderStatus[]>> 
   CREATED: ['CONFIRMED', 'CANCELLED', 'EXPIRED', 'FAILED'],
   CONFIRMED: ['PACKED', 'CANCELLED'],
   PACKED: ['SHIPPED', 'CANCELLED'],
-  SHIPPED: ['DELIVERED'],
+  // REFUNDED without its units: lost on the way.
+  SHIPPED: ['DELIVERED', 'REFUNDED'],
   DELIVERED: ['REFUNDED'],
   // CONFIRMED from here: the late payment took stock again. REFUNDED: it could not, or a paid order was cancelled.
   CANCELLED: ['CONFIRMED', 'REFUNDED'],

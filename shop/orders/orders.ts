@@ -1,15 +1,14 @@
 // The orders slice, as the slices above it and the composition see it. An order is made by the outbox, never by a request.
 import type { Purchase } from '../../actors/records.ts';
-import type { StockStore } from '../../actors/stock-store.ts';
 import { fault } from '../../core/errors.ts';
-import type { Postgres } from '../../core/postgres/postgres.ts';
-import { cancelOrder, refundOrder } from './cancel.ts';
+import { type CancelDependencies, cancelOrder, refundOrder } from './cancel.ts';
 import { createDeadRecords, type DeadRecords } from './dead-records.ts';
 import { canMoveOrder, type OrderStatus, orderStatusOf } from './order-states.ts';
 import { findOrder, listOrders, moveOrder, type Order } from './store.ts';
 
-export type { DeadRecords, ReplayOutcome } from './dead-records.ts';
+export type { DeadRecords } from './dead-records.ts';
 export type { DeadRecord } from './dead-store.ts';
+export { createDrain } from './drain.ts';
 export { createEpochFollower } from './follow-epoch.ts';
 export { createOrderJobs } from './jobs.ts';
 export type { OrderStatus } from './order-states.ts';
@@ -23,17 +22,14 @@ export interface Orders {
   list(page: { userId: string; after?: string | undefined; limit: number }): Promise<Order[]>;
   /** `owner` given: only that user's. Throws NOT_FOUND, ILLEGAL_TRANSITION. Repeating it changes nothing. */
   cancel(orderId: string, owner?: string): Promise<Order>;
-  /** A paid order that is not shipped: its units go to the head of the line, its money back to the buyer. */
+  /** A paid order's money back to the buyer. Its units go to the head of the line, unless they are shipped, or the sale is over. */
   refund(orderId: string): Promise<Order>;
   /** An illegal move throws ILLEGAL_TRANSITION; one that somebody else made first is looked at again. */
   move(orderId: string, to: OrderStatus): Promise<Order>;
   readonly dead: DeadRecords;
 }
 
-export interface OrdersDependencies {
-  readonly postgres: Postgres;
-  readonly stock: Pick<StockStore, 'look' | 'release' | 'releaseOrder'>;
-}
+export type OrdersDependencies = CancelDependencies;
 
 export function createOrders(deps: OrdersDependencies): Orders {
   const { postgres, stock } = deps;

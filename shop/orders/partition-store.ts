@@ -8,7 +8,7 @@ export function createEpochRecord(db: Queryable): EpochRecord {
   return {
     async read() {
       const { rows } = await db.query<{ partition: number; epoch: number; seq: number }>(
-        'SELECT partition, epoch, seq FROM partitions ORDER BY partition',
+        'SELECT partition, epoch, greatest(seq, seen) AS seq FROM partitions ORDER BY partition',
       );
       return rows;
     },
@@ -17,6 +17,13 @@ export function createEpochRecord(db: Queryable): EpochRecord {
         `INSERT INTO partitions (partition, epoch) VALUES ($1, $2)
          ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch WHERE partitions.epoch < excluded.epoch`,
         [partition, epoch],
+      );
+    },
+    async witness(seen) {
+      await db.query(
+        `UPDATE partitions p SET seen = w.seq FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS w (partition, epoch, seq)
+          WHERE p.partition = w.partition AND p.epoch = w.epoch AND p.seen < w.seq`,
+        [seen.map((row) => row.partition), seen.map((row) => row.epoch), seen.map((row) => row.seq)],
       );
     },
   };

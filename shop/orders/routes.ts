@@ -57,12 +57,12 @@ export function orderRoutes(orders: Orders): Route[] {
   const refund = defineRoute({
     method: 'POST',
     path: '/api/v1/orders/{orderId}/refund',
-    summary: 'Returns the money of a paid order that is not shipped; its units go to the head of the line',
+    summary: 'Returns the money of a paid order; its units go to the head of the line, unless they are shipped',
     tag: TAG,
     access: 'admin',
     params: orderParams,
     replies: { 200: { description: 'The order, REFUNDED', schema: orderReplySchema } },
-    errors: ['NOT_FOUND', 'ILLEGAL_TRANSITION', 'OUTCOME_UNKNOWN', 'FENCED'],
+    errors: ['NOT_FOUND', 'ILLEGAL_TRANSITION', 'CONFLICT', 'OUTCOME_UNKNOWN', 'FENCED'],
     async handle({ params }) {
       return { status: 200, body: toOrderReply(await orders.refund(params.orderId)) };
     },

@@ -3,9 +3,10 @@
 // Money of purchases that were given back after they had been paid is returned here too.
 import { counter } from '../../core/metrics.ts';
 import type { ConfirmPurchase } from './confirm.ts';
+import type { DecisionSource } from './decision-store.ts';
 import type { PaymentDependencies } from './dependencies.ts';
 import { returnMoney } from './return-money.ts';
-import { checkPaid, settleMoney } from './settle-money.ts';
+import { settlePaid } from './settle-money.ts';
 import { findOrderRefs, findPayments, movePayment, touchPayment } from './store.ts';
 import type { Payment } from './store.ts';
 
@@ -32,25 +33,38 @@ export function createCancel(
 
 async function cancelOne(deps: PaymentDependencies, confirm: ConfirmPurchase, payment: Payment): Promise<void> {
   if (payment.status === 'succeeded') {
-    await returnMoney(deps, payment, 'CANCELLED_AFTER_PAYMENT');
+    await returnMoney(deps, payment, 'CANCELLED_AFTER_PAYMENT', 'hold_ended');
     return;
   }
-  // `starting` without an intent: payment.start looks at the hold again after its call, and withdraws it itself.
+  // `starting` without an intent: payment.start looks at the hold again after its call, and withdraws it itself; where that
+  // start has died, reconciliation finds the intent.
   if (payment.intentId === null || !OPEN.has(payment.status)) return;
-  if (await withdraw(deps, payment.key, payment.intentId)) {
+  await withdrawOrSettle(deps, confirm, { ...payment, intentId: payment.intentId }, 'hold_ended');
+}
+
+/** Ends what can still be paid though its hold has ended; what was paid already is settled. Answers the intent's state. */
+export async function withdrawOrSettle(
+  deps: PaymentDependencies,
+  confirm: ConfirmPurchase,
+  payment: Payment & { intentId: string },
+  source: DecisionSource,
+): Promise<string> {
+  if (await withdraw(deps, payment.key, payment.intentId, source)) {
     canceled.inc({ outcome: 'canceled' });
-    return;
+    return 'canceled';
   }
   const intent = await deps.gateway.retrieve(payment.intentId);
-  if (intent.status === 'succeeded') {
-    checkPaid(payment, { amount: intent.amountReceived, currency: intent.currency });
-    await settleMoney(deps, confirm, payment, new Date(deps.clock.now()));
+  if (intent?.status === 'succeeded') {
+    const paid = { amount: intent.amountReceived, currency: intent.currency };
+    await settlePaid(deps, confirm, payment, paid, { source, eventAt: new Date(deps.clock.now()) });
     canceled.inc({ outcome: 'paid' });
-    return;
+    return 'succeeded';
   }
   // The provider is at work, which may take days; the poll asks again.
   await touchPayment(deps.postgres, payment.key);
-  canceled.inc({ outcome: intent.status });
+  const outcome = intent?.status ?? 'gone';
+  canceled.inc({ outcome });
+  return outcome;
 }
 
 /** Cancels an intent whose hold is gone. False when it was paid or is being paid. */
@@ -58,8 +72,11 @@ export async function withdraw(
   deps: Pick<PaymentDependencies, 'gateway' | 'postgres'>,
   key: string,
   intentId: string,
+  source: DecisionSource,
 ): Promise<boolean> {
   if ((await deps.gateway.cancel(intentId)) === 'paid') return false;
-  await movePayment(deps.postgres, { key, status: 'canceled', reason: 'the hold ended' });
+  const why = 'The hold ended unpaid: the payment was withdrawn, so that nobody pays for what they cannot get.';
+  const notes = [{ decision: 'INTENT_CANCELED', why, source } as const];
+  await movePayment(deps.postgres, { key, status: 'canceled', reason: 'the hold ended', notes });
   return true;
 }

@@ -10,7 +10,7 @@ import type { PaymentGateway } from './gateway.ts';
 
 export interface PaymentDependencies {
   postgres: Postgres;
-  stock: Pick<StockStore, 'look' | 'confirm' | 'mark' | 'release'>;
+  stock: Pick<StockStore, 'look' | 'confirm' | 'mark' | 'release' | 'releaseOrder'>;
   gateway: PaymentGateway;
   queue: Pick<JobQueue<JobMap>, 'add' | 'addBulk'>;
   feed: Pick<StockFeed, 'publishPayment'>;

@@ -1,6 +1,7 @@
 // The SQL of the provider's events: stored once before they are answered, settled once afterwards.
 // `settled_at` is null until then; an outcome that begins with `dead` waits for an operator, not for the poll.
 import type { Queryable } from '../../core/postgres/postgres.ts';
+import { toJsonb } from './decision-store.ts';
 import type { ProviderEvent } from './wire.ts';
 
 export interface NewEvent {
@@ -36,13 +37,6 @@ export async function insertEvents(db: Queryable, events: readonly NewEvent[]): 
   return new Set(rows.map((row) => row.event_id));
 }
 
-/** JSON allows a NUL and half a surrogate pair in a string, jsonb neither; an event must not be refused over them. */
-function toJsonb(event: ProviderEvent): string {
-  return JSON.stringify(event, (_key, value: unknown) =>
-    typeof value === 'string' ? value.replaceAll('\u0000', '').toWellFormed() : value,
-  );
-}
-
 export interface StoredEvent {
   payload: unknown;
   receivedAt: Date;
@@ -65,7 +59,70 @@ export async function settleEvent(db: Queryable, eventId: string, outcome: strin
 
 /** Leaves the event open for the operator's replay, and out of the poll. */
 export async function buryEvent(db: Queryable, eventId: string, reason: string): Promise<void> {
-  await db.query('UPDATE payment_events SET outcome = $2 WHERE event_id = $1', [eventId, `dead: ${reason}`]);
+  await db.query('UPDATE payment_events SET outcome = $2 WHERE event_id = $1 AND settled_at IS NULL', [
+    eventId,
+    `dead: ${reason}`,
+  ]);
+}
+
+export interface DeadEvent {
+  eventId: string;
+  type: string;
+  purchaseId: string | null;
+  reason: string;
+  receivedAt: Date;
+  attempts: number;
+}
+
+/** The oldest first. `eventId` given: only that one, if it is dead. */
+export async function listDeadEvents(
+  db: Queryable,
+  filter: { limit: number; eventId?: string | undefined },
+): Promise<DeadEvent[]> {
+  const { rows } = await db.query<DeadEvent>(
+    `SELECT event_id AS "eventId", type, purchase_id AS "purchaseId", substr(outcome, 7) AS reason,
+            received_at AS "receivedAt", attempts
+       FROM payment_events
+      WHERE settled_at IS NULL AND outcome LIKE 'dead%' AND ($2::text IS NULL OR event_id = $2)
+      ORDER BY received_at, event_id LIMIT $1`,
+    [filter.limit, filter.eventId ?? null],
+  );
+  return rows;
+}
+
+/** Which of these still wait for their settlement, dead or not. */
+export async function findOpenEvents(db: Queryable, eventIds: readonly string[]): Promise<Set<string>> {
+  const { rows } = await db.query<{ event_id: string }>(
+    'SELECT event_id FROM payment_events WHERE event_id = ANY($1::text[]) AND settled_at IS NULL',
+    [eventIds],
+  );
+  return new Set(rows.map((row) => row.event_id));
+}
+
+export async function countDeadEvents(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ dead: number }>(
+    "SELECT count(*)::int AS dead FROM payment_events WHERE settled_at IS NULL AND outcome LIKE 'dead%'",
+  );
+  return rows[0]?.dead ?? 0;
+}
+
+/** Gives a dead event back to the poll and its job; false when it is not dead (any more). */
+export async function reviveEvent(db: Queryable, eventId: string): Promise<boolean> {
+  const { rowCount } = await db.query(
+    "UPDATE payment_events SET outcome = NULL WHERE event_id = $1 AND settled_at IS NULL AND outcome LIKE 'dead%'",
+    [eventId],
+  );
+  return rowCount === 1;
+}
+
+/** An operator took it off the list: settled without an effect. */
+export async function dropDeadEvent(db: Queryable, eventId: string): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `UPDATE payment_events SET settled_at = now(), outcome = 'dropped, was ' || outcome
+      WHERE event_id = $1 AND settled_at IS NULL AND outcome LIKE 'dead%'`,
+    [eventId],
+  );
+  return rowCount === 1;
 }
 
 /** Stored, not settled, and older than `minAgeMs`: their job was lost, or has not had its turn. */

@@ -2,8 +2,19 @@
 // sorts the provider's answers into three: done, refused for good (a value), or to be tried again (fault UNAVAILABLE).
 // It keeps nothing: which attempt a payment is at is the caller's to remember.
 import Stripe from 'stripe';
-import { fault, messageOf } from '../../core/errors.ts';
-import { PAYMENT_WEBHOOK_TOLERANCE_SECONDS, PROVIDER_RETRIES_MAX, PROVIDER_TIMEOUT_MS } from '../../core/constants.ts';
+import type { Clock } from '../../core/clock.ts';
+import { systemClock } from '../../core/clock.ts';
+import {
+  PAYMENT_WEBHOOK_TOLERANCE_SECONDS,
+  PROVIDER_KEY_LIFE_MS,
+  PROVIDER_LIST_PAGES_MAX,
+  PROVIDER_RETRIES_MAX,
+  PROVIDER_TIMEOUT_MS,
+} from '../../core/constants.ts';
+import { fault } from '../../core/errors.ts';
+import { createRefundCalls } from './gateway-refunds.ts';
+import type { RefundCalls } from './gateway-refunds.ts';
+import { judge, reasonOf, rethrow, unavailable, undefinedIfMissing } from './provider-errors.ts';
 import { providerEventSchema } from './wire.ts';
 import type { ProviderEvent } from './wire.ts';
 import { toProviderAmount } from './provider-amount.ts';
@@ -12,9 +23,12 @@ export interface ProviderIntent {
   intentId: string;
   clientSecret: string;
   status: string;
-  /** In the provider's minor unit; 0 until it is paid. */
+  /** What is to be paid, and what was: in the provider's minor unit. */
+  amount: number;
   amountReceived: number;
   currency: string;
+  /** Why the last try failed; '' when none did. */
+  failure: string;
 }
 
 export interface IntentOrder {
@@ -31,25 +45,16 @@ export type StartOutcome =
   | { kind: 'intent'; intent: ProviderIntent }
   | { kind: 'again' }
   | { kind: 'refused'; reason: string };
-export type RefundOutcome =
-  | { kind: 'refund'; refundId: string; status: string }
-  | { kind: 'again' }
-  | { kind: 'refused'; reason: string };
 export type CancelOutcome = 'canceled' | 'paid' | 'gone';
 
-export interface PaymentGateway {
+export interface PaymentGateway extends RefundCalls {
   start(order: IntentOrder, attempt: number, since: Date): Promise<StartOutcome>;
-  retrieve(intentId: string): Promise<ProviderIntent>;
+  /** Undefined when the provider has no such intent. */
+  retrieve(intentId: string): Promise<ProviderIntent | undefined>;
+  /** The intent that was made for a purchase, newest first; canceled ones do not count. */
+  find(key: string, since: Date): Promise<ProviderIntent | undefined>;
   /** `paid`: it has succeeded or is about to. */
   cancel(intentId: string): Promise<CancelOutcome>;
-  refund(order: {
-    purchaseId: string;
-    intentId: string;
-    amount: number;
-    currency: string;
-    attempt: number;
-  }): Promise<RefundOutcome>;
-  findRefund(intentId: string, purchaseId: string): Promise<{ refundId: string; status: string } | undefined>;
   /** Throws WEBHOOK_SIGNATURE for whatever the provider has not signed in the last five minutes, or cannot be read. */
   verifyWebhook(rawBody: Buffer, signature: string | undefined): ProviderEvent;
 }
@@ -59,13 +64,14 @@ export interface GatewayOptions {
   webhookSecret: string;
   /** Another server that speaks the provider's API; the bundled sandbox. */
   apiBase?: string;
+  clock?: Clock;
 }
 
 /** A list goes back this far before the payment was begun: clocks differ, and rows are written before the call. */
 const LOOKBACK_SECONDS = 60;
-const LIST_PAGES_MAX = 20;
 
 export function createPaymentGateway(options: GatewayOptions): PaymentGateway {
+  const nowMs = (options.clock ?? systemClock).now;
   const stripe = new Stripe(options.secretKey, {
     timeout: PROVIDER_TIMEOUT_MS,
     maxNetworkRetries: PROVIDER_RETRIES_MAX,
@@ -86,7 +92,7 @@ export function createPaymentGateway(options: GatewayOptions): PaymentGateway {
     if (alive !== undefined) return toIntent(alive);
     const created = { gte: Math.floor(since.getTime() / 1000) - LOOKBACK_SECONDS };
     let startingAfter: string | undefined;
-    for (let page = 0; page < LIST_PAGES_MAX; page += 1) {
+    for (let page = 0; page < PROVIDER_LIST_PAGES_MAX; page += 1) {
       const after = startingAfter === undefined ? {} : { starting_after: startingAfter };
       const list = await stripe.paymentIntents.list({ created, limit: 100, ...after });
       const mine = list.data.find((one) => one.metadata['purchase_id'] === key && one.status !== 'canceled');
@@ -107,8 +113,9 @@ export function createPaymentGateway(options: GatewayOptions): PaymentGateway {
       metadata: { purchase_id: order.key, order_id: order.orderId, sale_id: order.saleId },
     };
     try {
-      // A key that stands for a later attempt may follow one that failed after its work was done.
-      const known = attempt > 1 ? await find(order.key, since) : undefined;
+      // A key that stands for a later attempt may follow one that failed after its work was done, and an old one is forgotten.
+      const isKeyOld = nowMs() - since.getTime() > PROVIDER_KEY_LIFE_MS;
+      const known = attempt > 1 || isKeyOld ? await find(order.key, since) : undefined;
       if (known !== undefined) return { kind: 'intent', intent: known };
       const idempotencyKey = attempt === 1 ? order.key : `${order.key}:${attempt}`;
       return { kind: 'intent', intent: toIntent(await stripe.paymentIntents.create(params, { idempotencyKey })) };
@@ -136,30 +143,12 @@ export function createPaymentGateway(options: GatewayOptions): PaymentGateway {
   return {
     start,
     cancel,
-    retrieve: async (intentId) => toIntent(await stripe.paymentIntents.retrieve(intentId).catch(rethrow)),
-    async refund(order) {
-      const first = `refund_${order.purchaseId}`;
-      const idempotencyKey = order.attempt === 1 ? first : `${first}:${order.attempt}`;
-      const params: Stripe.RefundCreateParams = {
-        payment_intent: order.intentId,
-        amount: toProviderAmount(order.amount, order.currency),
-        metadata: { purchase_id: order.purchaseId },
-      };
-      try {
-        const refund = await stripe.refunds.create(params, { idempotencyKey });
-        return { kind: 'refund', refundId: refund.id, status: refund.status ?? 'pending' };
-      } catch (error) {
-        const verdict = judge(error);
-        if (verdict === 'again') return { kind: 'again' };
-        if (verdict === 'refused') return { kind: 'refused', reason: reasonOf(error) };
-        throw unavailable(error);
-      }
+    find: (key, since) => find(key, since).catch(rethrow),
+    async retrieve(intentId) {
+      const intent = await stripe.paymentIntents.retrieve(intentId).catch(undefinedIfMissing);
+      return intent === undefined ? undefined : toIntent(intent);
     },
-    async findRefund(intentId, purchaseId) {
-      const list = await stripe.refunds.list({ payment_intent: intentId, limit: 100 }).catch(rethrow);
-      const mine = list.data.find((one) => one.metadata?.['purchase_id'] === purchaseId && one.status !== 'failed');
-      return mine === undefined ? undefined : { refundId: mine.id, status: mine.status ?? 'pending' };
-    },
+    ...createRefundCalls(stripe),
     verifyWebhook(rawBody, signature) {
       try {
         // The signature is checked over the bytes as they came, before anything is parsed.
@@ -178,32 +167,11 @@ export function createPaymentGateway(options: GatewayOptions): PaymentGateway {
   };
 }
 
-/** 4xx about this request: final. A 5xx may be kept under the key, and a key may have served other parameters: again. */
-function judge(error: unknown): 'refused' | 'again' | 'later' {
-  if (!(error instanceof Stripe.errors.StripeError)) return 'later';
-  if (error instanceof Stripe.errors.StripeIdempotencyError) return 'again';
-  if (error instanceof Stripe.errors.StripeInvalidRequestError) return 'refused';
-  if (error instanceof Stripe.errors.StripeCardError) return 'refused';
-  return (error.statusCode ?? 0) >= 500 ? 'again' : 'later';
-}
-
-function reasonOf(error: unknown): string {
-  const code = error instanceof Stripe.errors.StripeError ? (error.code ?? error.type) : 'unknown';
-  return `${code}: ${messageOf(error)}`.slice(0, 300);
-}
-
-function unavailable(error: unknown): Error {
-  return fault('UNAVAILABLE', `The payment provider did not do it: ${reasonOf(error)}`, { cause: error });
-}
-
-function rethrow(error: unknown): never {
-  throw unavailable(error);
-}
-
 function toIntent(intent: Stripe.PaymentIntent): ProviderIntent {
   if (intent.client_secret === null) throw fault('UNAVAILABLE', `The provider gave no secret for ${intent.id}`);
-  const { id: intentId, client_secret: clientSecret, status, amount_received: amountReceived, currency } = intent;
-  return { intentId, clientSecret, status, amountReceived, currency };
+  const { id: intentId, client_secret: clientSecret, status, amount, currency, last_payment_error: error } = intent;
+  const failure = error?.decline_code ?? error?.code ?? '';
+  return { intentId, clientSecret, status, amount, amountReceived: intent.amount_received, currency, failure };
 }
 
 function addressOf(apiBase: string): { host: string; port: number; protocol: 'http' | 'https' } {

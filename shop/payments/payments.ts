@@ -1,29 +1,44 @@
 // The payments slice, as the rest of the shop sees it: composes gateway, jobs and stores, and is what sales ask for a
 // buyer's client secret. Money is the provider's, stock is Redis'; this slice carries news between them.
 import {
-  CANCEL_POLL_AGE_MS,
+  LOST_WORK_AGE_MS,
   PAYMENT_STARTS_PER_SECOND,
   SANDBOX_STARTS_PER_SECOND,
+  SETTLE_ALARM_MS,
   SETTLE_POLL_AGE_MS,
   SETTLE_POLL_MAX,
 } from '../../core/constants.ts';
 import { fault } from '../../core/errors.ts';
 import { gauge } from '../../core/metrics.ts';
 import type { PaymentDependencies } from './dependencies.ts';
+import { createConfirm } from './confirm.ts';
+import { listDecisions } from './decision-store.ts';
+import type { DecisionPage, DecisionRow } from './decision-store.ts';
+import { createDeadEvents } from './dead-events.ts';
+import type { DeadEvents } from './dead-events.ts';
 import { listUnsettled } from './event-store.ts';
 import { createPaymentHandlers } from './jobs.ts';
 import type { PaymentHandlers } from './jobs.ts';
-import { returnMoney } from './return-money.ts';
+import { createReconcile } from './reconcile.ts';
+import type { ReconcileOptions, ReconcileReport } from './reconcile.ts';
+import { createRecover } from './recover.ts';
+import type { Recovered, RecoverOptions } from './recover.ts';
+import { retryRefund } from './return-money.ts';
 import { createReceive, settleJobId } from './receive.ts';
 import { findRefund } from './refund-store.ts';
 import type { RefundRow } from './refund-store.ts';
-import { findHeldLines, findOrders, findOwnedPayment, findPayments, findSecret, listEndedPayments } from './store.ts';
+import { findHeldLines, findOrderRefs, findOrders, findOwnedPayment, findPayments, findSecret } from './store.ts';
 import type { Payment } from './store.ts';
 import { createWanted } from './wanted.ts';
 
 export { createPaymentGateway } from './gateway.ts';
 export type { PaymentDependencies } from './dependencies.ts';
 export type { PaymentHandlers } from './jobs.ts';
+export type { DeadEvent } from './event-store.ts';
+export { createDeadEvents } from './dead-events.ts';
+export type { DecisionRow } from './decision-store.ts';
+export type { ReconcileReport } from './reconcile.ts';
+export type { Recovered, RecoverOptions } from './recover.ts';
 
 export interface Payments {
   readonly handlers: PaymentHandlers;
@@ -38,10 +53,17 @@ export interface Payments {
   cartOrder(orderId: string): Promise<{ userId: string; purchaseIds: string[] } | undefined>;
   /** Verifies, stores once, enqueues. Throws WEBHOOK_SIGNATURE. */
   receive(rawBody: Buffer, signature: string | undefined): Promise<void>;
-  /** Gives events and ended holds whose job was lost a new one; answers how many events. To be run every few seconds. */
+  /** Gives events whose job was lost a new one; answers how many. To be run every few seconds. */
   settlePending(): Promise<number>;
-  /** Returns the money of purchases that Redis calls REFUNDED; answers how many. Throws when the provider is away. */
-  refund(key: string, reason: string): Promise<number>;
+  /** Finds everything of money that is undone by Postgres alone, and gives it a job. To be run every few seconds, and after a rebuild. */
+  recoverLost(options?: RecoverOptions): Promise<Recovered>;
+  /** Compares open payments and refunds with the provider. */
+  reconcile(options?: ReconcileOptions): Promise<ReconcileReport>;
+  /** What was decided and why, newest first. */
+  decisions(page: DecisionPage): Promise<DecisionRow[]>;
+  /** Tries a refund that failed again; answers its state at the provider. Repeating it refunds nothing twice. */
+  retryRefund(purchaseId: string): Promise<string>;
+  readonly dead: DeadEvents;
 }
 
 /** The rate for one of `processes` that start payments: the provider's limit, or what the bundled sandbox can do. */
@@ -57,29 +79,33 @@ const oldest = gauge(
 );
 
 export function createPayments(deps: PaymentDependencies): Payments {
-  const { postgres, queue, clock } = deps;
+  const { postgres, queue, clock, log } = deps;
+  const confirm = createConfirm(deps);
+  const recover = createRecover(deps);
+  let hasAlarmed = false;
 
   async function settlePending(): Promise<number> {
     const events = await listUnsettled(postgres, SETTLE_POLL_AGE_MS, SETTLE_POLL_MAX);
-    oldest.set(events[0]?.ageSeconds ?? 0);
+    const oldestSeconds = events[0]?.ageSeconds ?? 0;
+    oldest.set(oldestSeconds);
+    const isAlarming = oldestSeconds * 1000 > SETTLE_ALARM_MS;
+    // Said once, when it begins: the jobs that try tell of each event themselves, but they may be what does not run.
+    if (isAlarming && !hasAlarmed) log.error({ oldestSeconds }, 'payment events wait for their settlement too long');
+    hasAlarmed = isAlarming;
     // A job that still exists keeps its id, so this adds only those that were lost.
     const jobs = events.map(({ eventId }) => ({ payload: { eventIds: [eventId] }, jobId: settleJobId([eventId]) }));
     await queue.addBulk('payment.settle', jobs);
-    await cancelEnded();
     return jobs.length;
   }
 
-  /** Orders that ended while their payment can still be made: the job that should have canceled it was lost. */
-  async function cancelEnded(): Promise<void> {
-    const ended = await listEndedPayments(postgres, CANCEL_POLL_AGE_MS, SETTLE_POLL_MAX);
-    const jobs = ended.map((id) => ({ payload: { purchaseIds: [id] }, jobId: `cancel-${id}` }));
-    await queue.addBulk('payment.cancel', jobs);
-  }
-
   return {
-    handlers: createPaymentHandlers(deps),
+    handlers: createPaymentHandlers(deps, confirm),
     receive: createReceive(deps),
     settlePending,
+    recoverLost: (options = { minAgeMs: LOST_WORK_AGE_MS }) => recover(options),
+    reconcile: createReconcile(deps, confirm),
+    decisions: (page) => listDecisions(postgres, page),
+    dead: createDeadEvents(deps),
     lookup: (purchaseId) => findSecret(postgres, purchaseId),
     onPaymentWanted: createWanted({ postgres, queue, clock }),
     find: async (key) => (await findPayments(postgres, [key])).get(key),
@@ -95,10 +121,11 @@ export function createPayments(deps: PaymentDependencies): Payments {
       const refund = await findRefund(postgres, found.payment.key);
       return refund === undefined ? found : { ...found, refund };
     },
-    async refund(key, reason) {
-      const payment = (await findPayments(postgres, [key])).get(key);
-      if (payment === undefined) throw fault('NOT_FOUND', `There is no payment of ${key}`);
-      return returnMoney(deps, payment, reason);
+    async retryRefund(purchaseId) {
+      const [orderRef] = await findOrderRefs(postgres, [purchaseId]);
+      const payment = (await findPayments(postgres, [orderRef ?? purchaseId])).get(orderRef ?? purchaseId);
+      if (payment === undefined) throw fault('NOT_FOUND', `There is no payment of ${purchaseId}`);
+      return retryRefund(deps, payment, purchaseId);
     },
   };
 }

@@ -9,19 +9,23 @@ import { buryEvent, settleEvent, takeEvent } from './event-store.ts';
 import type { ConfirmPurchase } from './confirm.ts';
 import type { PaymentDependencies } from './dependencies.ts';
 import { forEachAtOnce } from './lanes.ts';
-import { linesOf } from './lines.ts';
+import { insertNotes } from './decision-store.ts';
+import type { Note } from './decision-store.ts';
+import { noteProgress } from './progress.ts';
 import { settleJobId } from './receive.ts';
-import { checkPaid, settleMoney } from './settle-money.ts';
-import { findRefund, updateRefund } from './refund-store.ts';
+import { takeRefundNews } from './refund-news.ts';
+import { settlePaid } from './settle-money.ts';
 import { findPaymentByIntent, findPayments, movePayment } from './store.ts';
 import type { Payment } from './store.ts';
-import { kindOf, providerEventSchema, subjectOf } from './wire.ts';
-import type { ProviderEvent } from './wire.ts';
+import { kindOf, providerEventSchema, subjectOf, toRefund } from './wire.ts';
+import type { EventKind, ProviderEvent } from './wire.ts';
 
 const settled = counter('doorbuster_payment_events_total', 'Provider events settled, by type and outcome.', [
   'type',
   'outcome',
 ]);
+
+const SOURCE = 'webhook';
 
 export function createSettle(
   deps: PaymentDependencies,
@@ -71,13 +75,15 @@ async function apply(deps: PaymentDependencies, confirm: ConfirmPurchase, event:
   const { object } = event.data;
   if (kind === 'other' || kind === 'charge_refunded') return 'ignored: told by other events';
   const { intentId, purchaseId } = subjectOf(event);
-  if (kind === 'refund') return refundNews(deps, object.id, purchaseId, object.status ?? 'pending');
+  if (kind === 'refund') return takeRefundNews(deps, toRefund(event), SOURCE);
+  if (kind === 'dispute') return noteDispute(deps, event);
   if (intentId === null || purchaseId === null) return 'ignored: not made by this shop';
-  const payment = await findPayment(deps, intentId, purchaseId);
+  const payment = await findPayment(deps, intentId, purchaseId, kind);
+  if (payment === undefined) return 'ignored: an intent that was withdrawn';
   const eventAt = new Date(event.created * 1000);
   if (kind === 'succeeded') {
-    checkPaid(payment, { amount: object.amount_received ?? object.amount, currency: object.currency });
-    return settleMoney(deps, confirm, payment, eventAt);
+    const paid = { amount: object.amount_received ?? object.amount, currency: object.currency };
+    return settlePaid(deps, confirm, payment, paid, { source: SOURCE, eventAt });
   }
   if (kind === 'canceled') {
     const hasMoved = await movePayment(deps.postgres, {
@@ -85,59 +91,52 @@ async function apply(deps: PaymentDependencies, confirm: ConfirmPurchase, event:
       status: 'canceled',
       reason: 'canceled',
       eventAt,
+      notes: [{ decision: 'INTENT_CANCELED', why: 'The payment was canceled at the provider.', source: SOURCE }],
     });
     return hasMoved ? 'canceled' : 'ignored: decided before';
   }
   const error = object.last_payment_error;
   const reason = kind === 'failed' ? (error?.decline_code ?? error?.code ?? 'failed') : '';
-  return progress(deps, payment, kind, reason, eventAt);
+  return noteProgress(deps, payment, kind, reason, eventAt);
 }
 
-/** The row of the event's intent. Throws UNAVAILABLE while it is not written: the event is ahead of us. */
-async function findPayment(deps: PaymentDependencies, intentId: string, purchaseId: string): Promise<Payment> {
+/**
+ * The row of the event's intent; undefined for one that was withdrawn before it was shown to anybody. Throws UNAVAILABLE while
+ * the row is not written, that is while the event is ahead of us.
+ */
+async function findPayment(
+  deps: PaymentDependencies,
+  intentId: string,
+  purchaseId: string,
+  kind: EventKind,
+): Promise<Payment | undefined> {
   const byIntent = await findPaymentByIntent(deps.postgres, intentId);
   if (byIntent !== undefined) return byIntent;
   const payment = (await findPayments(deps.postgres, [purchaseId])).get(purchaseId);
-  if (payment !== undefined && payment.intentId !== null) {
-    throw new TerminalError(`${intentId} is not the intent of ${purchaseId}, which is ${payment.intentId}`);
+  const isDecided = payment !== undefined && (payment.intentId !== null || payment.status !== 'starting');
+  if (isDecided && kind !== 'succeeded') return undefined;
+  if (isDecided) {
+    const why = `The provider tells of ${intentId}, which is not the payment that the buyer was given. Look it up, and return it if it was paid.`;
+    const note = { decision: 'WRONG_INTENT', why, source: SOURCE, providerId: intentId } as const;
+    await insertNotes(deps.postgres, payment.key, [note]);
+    throw new TerminalError(`${intentId} is not the intent of ${purchaseId}, which is ${payment.intentId ?? 'none'}`);
   }
   throw fault('UNAVAILABLE', `The payment of ${purchaseId} is not known yet`);
 }
 
-/** The buyer failed and may try again, or the provider is at work. */
-async function progress(
-  deps: PaymentDependencies,
-  payment: Payment,
-  kind: 'failed' | 'processing',
-  reason: string,
-  eventAt: Date,
-): Promise<string> {
-  const hasMoved = await movePayment(deps.postgres, { key: payment.key, status: kind, reason, eventAt });
-  if (!hasMoved) return 'ignored: older than what is known';
-  const status = kind === 'failed' ? 'PAYMENT_FAILED' : 'PAYMENT_PENDING';
-  const purchaseIds = await linesOf(deps, payment);
-  // Where the hold has ended the mark is refused, which is right: the row keeps the reason.
-  const marks = await deps.stock.mark(purchaseIds.map(({ purchaseId }) => ({ purchaseId, status, reason })));
-  const buyer = marks.find((mark) => mark.purchase !== undefined)?.purchase?.buyer;
-  if (buyer !== undefined) {
-    const news = { purchaseId: payment.key, buyer, clientSecret: payment.clientSecret ?? '', status: kind };
-    await deps.feed.publishPayment(news);
-  }
-  return reason === '' ? kind : `${kind}: ${reason}`;
-}
-
-async function refundNews(
-  deps: PaymentDependencies,
-  refundId: string,
-  purchaseId: string | null,
-  status: string,
-): Promise<string> {
-  const updated = await updateRefund(deps.postgres, refundId, status);
-  if (updated === undefined) {
-    const begun = purchaseId === null ? undefined : await findRefund(deps.postgres, purchaseId);
-    if (begun?.providerRefundId === null) throw fault('UNAVAILABLE', `The refund ${refundId} is not written yet`);
-    return 'ignored: a refund made elsewhere';
-  }
-  if (status === 'failed') deps.log.error({ purchaseId: updated, refundId }, 'a refund failed at the provider');
-  return `refund: ${status}`;
+/** The buyer's bank wants the money back. The shop does nothing by itself: the merchant answers at the provider, in time. */
+async function noteDispute(deps: PaymentDependencies, event: ProviderEvent): Promise<string> {
+  const { object } = event.data;
+  const { intentId } = subjectOf(event);
+  const payment = intentId === null ? undefined : await findPaymentByIntent(deps.postgres, intentId);
+  if (payment === undefined) return 'ignored: not made by this shop';
+  const isClosed = event.type === 'charge.dispute.closed';
+  const state = object.status ?? 'open';
+  const why = isClosed
+    ? `The dispute about this payment is closed: ${state}.`
+    : `The buyer's bank disputes this payment (${object.reason ?? 'no reason given'}). Answer it at the provider before its deadline.`;
+  const note: Note = { decision: isClosed ? 'DISPUTE_CLOSED' : 'DISPUTED', why, source: SOURCE, providerId: object.id };
+  const isNew = await insertNotes(deps.postgres, payment.key, [note]);
+  if (isNew > 0) deps.log.error({ purchaseId: payment.key, dispute: object.id, state }, 'a payment is disputed');
+  return `dispute: ${state}`;
 }

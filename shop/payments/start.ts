@@ -16,6 +16,14 @@ import type { Payment } from './store.ts';
 
 const started = counter('doorbuster_payment_starts_total', 'Payment intents asked for, by outcome.', ['outcome']);
 
+const CREATED = [
+  {
+    decision: 'INTENT_CREATED',
+    why: 'The order is written: its payment was begun at the provider.',
+    source: 'purchase',
+  },
+] as const;
+
 export type StartPayments = (purchaseIds: readonly string[]) => Promise<void>;
 
 export function createStart(deps: PaymentDependencies, pacer: Pacer): StartPayments {
@@ -37,12 +45,14 @@ export function createStart(deps: PaymentDependencies, pacer: Pacer): StartPayme
       started.inc({ outcome: 'started' });
       return announce(payable, intent.clientSecret);
     }
-    await withdraw(deps, payable.key, intent.intentId);
+    await withdraw(deps, payable.key, intent.intentId, 'hold_ended');
     started.inc({ outcome: 'too_late' });
   }
 
   async function refuse(payable: Payable, reason: string): Promise<void> {
-    await movePayment(postgres, { key: payable.key, status: 'refused', reason });
+    const why = `The provider refuses to take this payment (${reason}): the purchase was ended.`;
+    const notes = [{ decision: 'INTENT_REFUSED', why, source: 'purchase' } as const];
+    await movePayment(postgres, { key: payable.key, status: 'refused', reason, notes });
     await stock.release(payable.lines.map(({ purchaseId }) => ({ purchaseId, reason: 'DATA_ERROR' })));
     log.error({ purchaseId: payable.key, reason }, 'the provider refused a payment; its purchase is ended');
     await feed.publishPayment({ purchaseId: payable.key, buyer: payable.buyer, clientSecret: '', status: 'refused' });
@@ -59,7 +69,7 @@ export function createStart(deps: PaymentDependencies, pacer: Pacer): StartPayme
         continue;
       }
       const { intentId, clientSecret } = outcome.intent;
-      if (await saveIntent(postgres, { key: payable.key, intentId, clientSecret, attempt })) {
+      if (await saveIntent(postgres, { key: payable.key, intentId, clientSecret, attempt, notes: CREATED })) {
         return handOver(payable, outcome.intent);
       }
       // Another run saved its intent first, or the payment has been decided: this one's secret is shown to nobody.
@@ -111,7 +121,9 @@ async function abandonUnlessSaved(deps: PaymentDependencies, key: string, intent
 /** The provider takes no payment of nothing; a free purchase is confirmed by its own key. */
 async function confirmFree(deps: PaymentDependencies, payable: Payable): Promise<void> {
   await deps.stock.confirm(payable.lines.map(({ purchaseId }) => ({ purchaseId, paymentRef: 'free' })));
-  await movePayment(deps.postgres, { key: payable.key, status: 'succeeded', reason: 'free' });
+  const why = 'It costs nothing: it was confirmed without a payment.';
+  const notes = [{ decision: 'CONFIRMED', why, source: 'purchase' } as const];
+  await movePayment(deps.postgres, { key: payable.key, status: 'succeeded', reason: 'free', notes });
 }
 
 export function paymentIdOf(key: string): string {

@@ -2,6 +2,8 @@
 // cart's order has several holds. Statuses only move forward: what is paid or given back is never overwritten by an
 // older or slower message, which each statement's WHERE says.
 import type { Queryable } from '../../core/postgres/postgres.ts';
+import { noteClause, notesParameter } from './decision-store.ts';
+import type { Note } from './decision-store.ts';
 
 export type PaymentStatus =
   | 'starting'
@@ -30,7 +32,7 @@ export interface Payment {
   lastEventAt: Date | null;
 }
 
-const PAYMENT = `payment_id AS "paymentId", purchase_id AS "key", order_id AS "orderId", provider_payment_id AS "intentId",
+export const PAYMENT = `payment_id AS "paymentId", purchase_id AS "key", order_id AS "orderId", provider_payment_id AS "intentId",
   attempt, client_secret AS "clientSecret", amount, currency, status, reason, created_at AS "createdAt",
   updated_at AS "updatedAt", last_event_at AS "lastEventAt"`;
 
@@ -106,16 +108,33 @@ export async function findSecret(
 /** The first intent saved for a payment is its only one. Answers whether this was it. */
 export async function saveIntent(
   db: Queryable,
-  intent: { key: string; intentId: string; clientSecret: string; attempt: number },
+  intent: { key: string; intentId: string; clientSecret: string; attempt: number; notes: readonly Note[] },
 ): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `UPDATE payments SET provider_payment_id = $2, client_secret = $3, attempt = $4, status = 'requires_payment_method',
+  return changePayment(
+    db,
+    `UPDATE payments SET provider_payment_id = $3, client_secret = $4, attempt = $5, status = 'requires_payment_method',
                          updated_at = now()
-      WHERE purchase_id = $1 AND (provider_payment_id IS NULL OR provider_payment_id = $2)
+      WHERE purchase_id = $2 AND (provider_payment_id IS NULL OR provider_payment_id = $3)
         AND status IN ('starting', 'requires_payment_method')`,
+    intent.notes,
     [intent.key, intent.intentId, intent.clientSecret, intent.attempt],
   );
-  return rowCount === 1;
+}
+
+/** Changes a payment and notes why, or neither. `update` has the notes as $1, the key as $2 and its own values after that. */
+async function changePayment(
+  db: Queryable,
+  update: string,
+  notes: readonly Note[],
+  values: readonly unknown[],
+  notedOf: 'moved' | 'any' = 'moved',
+): Promise<boolean> {
+  const subject = notedOf === 'moved' ? 'moved' : '(SELECT * FROM payments WHERE purchase_id = $2)';
+  const { rows } = await db.query<{ moved: number }>(
+    `WITH moved AS (${update} RETURNING *), noted AS (${noteClause(subject, 1)}) SELECT count(*)::int AS moved FROM moved`,
+    [notesParameter(notes), ...values],
+  );
+  return rows[0]?.moved === 1;
 }
 
 /** The next call to the provider uses a new idempotency key. */
@@ -129,25 +148,37 @@ export async function raiseAttempt(db: Queryable, key: string, from: number): Pr
 /** Moves a payment that is not yet decided; answers whether it moved. `eventAt`: older news than the last is refused. */
 export async function movePayment(
   db: Queryable,
-  move: { key: string; status: Exclude<PaymentStatus, 'starting' | 'refunded'>; reason: string; eventAt?: Date },
+  move: {
+    key: string;
+    status: Exclude<PaymentStatus, 'starting' | 'refunded'>;
+    reason: string;
+    eventAt?: Date | undefined;
+    notes?: readonly Note[];
+    /** `any`: the notes are true also where the payment had moved before. */
+    notedOf?: 'moved' | 'any';
+  },
 ): Promise<boolean> {
   // Success is the provider's last word on an intent, so it may overtake everything that is not a success already.
   const open = ['starting', 'requires_payment_method', 'processing', 'failed'];
   const from = move.status === 'succeeded' ? [...open, 'canceled', 'refused'] : open;
-  const { rowCount } = await db.query(
-    `UPDATE payments SET status = $2, reason = $3, updated_at = now(), last_event_at = coalesce($4, last_event_at)
-      WHERE purchase_id = $1 AND status = ANY($5::text[])
-        AND ($2 = 'succeeded' OR $4::timestamptz IS NULL OR last_event_at IS NULL OR last_event_at <= $4)`,
+  return changePayment(
+    db,
+    `UPDATE payments SET status = $3, reason = $4, updated_at = now(), last_event_at = coalesce($5, last_event_at)
+      WHERE purchase_id = $2 AND status = ANY($6::text[])
+        AND ($3 = 'succeeded' OR $5::timestamptz IS NULL OR last_event_at IS NULL OR last_event_at <= $5)`,
+    move.notes ?? [],
     [move.key, move.status, move.reason, move.eventAt ?? null, from],
+    move.notedOf,
   );
-  return rowCount === 1;
 }
 
+/** All that was paid is back with the buyer. */
 export async function markRefunded(db: Queryable, key: string, reason: string): Promise<void> {
-  await db.query(`UPDATE payments SET status = 'refunded', reason = $2, updated_at = now() WHERE purchase_id = $1`, [
-    key,
-    reason,
-  ]);
+  await db.query(
+    `UPDATE payments SET status = 'refunded', reason = $2, updated_at = now(), finished_at = coalesce(finished_at, now())
+      WHERE purchase_id = $1 AND status <> 'refunded'`,
+    [key, reason],
+  );
 }
 
 /** Which of the orders are committed: a payment starts only after them. */
@@ -188,6 +219,17 @@ export async function findPurchaseStatus(db: Queryable, purchaseId: string): Pro
   return rows[0]?.status;
 }
 
+/** Which of these purchases were given back, or belong to an order that was: their money goes back. */
+export async function findReturned(db: Queryable, purchaseIds: readonly string[]): Promise<Set<string>> {
+  const { rows } = await db.query<{ purchase_id: string }>(
+    `SELECT l.purchase_id FROM purchases l
+       LEFT JOIN orders o ON o.order_id = CASE WHEN l.order_ref = '' THEN 'ord_' || substr(l.purchase_id, 5) ELSE l.order_ref END
+      WHERE l.purchase_id = ANY($1::text[]) AND (l.status = 'REFUNDED' OR o.status = 'REFUNDED')`,
+    [purchaseIds],
+  );
+  return new Set(rows.map((row) => row.purchase_id));
+}
+
 /** The orders for which some of these purchases were held. */
 export async function findOrderRefs(db: Queryable, purchaseIds: readonly string[]): Promise<string[]> {
   const { rows } = await db.query<{ order_ref: string }>(
@@ -200,18 +242,4 @@ export async function findOrderRefs(db: Queryable, purchaseIds: readonly string[
 /** Says that the payment was looked at: listEndedPayments lists it again only after a while. */
 export async function touchPayment(db: Queryable, key: string): Promise<void> {
   await db.query('UPDATE payments SET updated_at = now() WHERE purchase_id = $1', [key]);
-}
-
-/** Payments that could still be made although their orders have ended, and that nobody has looked at for a while. */
-export async function listEndedPayments(db: Queryable, quietMs: number, limit: number): Promise<string[]> {
-  const { rows } = await db.query<{ purchaseId: string }>(
-    `SELECT coalesce(o.purchase_id, (SELECT min(h.purchase_id) FROM purchases h WHERE h.order_ref = o.order_id)) AS "purchaseId"
-       FROM payments p JOIN orders o ON o.order_id = p.order_id
-      WHERE p.status IN ('requires_payment_method', 'processing', 'failed')
-        AND p.updated_at < now() - make_interval(secs => $1::float8 / 1000)
-        AND o.status IN ('EXPIRED', 'CANCELLED', 'FAILED')
-      ORDER BY p.updated_at LIMIT $2`,
-    [quietMs, limit],
-  );
-  return rows.map((row) => row.purchaseId);
 }

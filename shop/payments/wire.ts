@@ -2,6 +2,8 @@
 // answers. Schemas and types in one; nothing is decided here.
 import { z } from 'zod';
 import { toDecimal } from '../../core/money.ts';
+import type { DecisionRow } from './decision-store.ts';
+import type { ProviderRefund } from './gateway-refunds.ts';
 import type { RefundRow } from './refund-store.ts';
 import type { Payment } from './store.ts';
 
@@ -16,6 +18,7 @@ const eventObject = z.looseObject({
   metadata: z.record(z.string(), z.string()).nullish(),
   payment_intent: z.string().max(255).nullish(),
   failure_reason: z.string().max(255).nullish(),
+  reason: z.string().max(255).nullish(),
   last_payment_error: z.looseObject({ code: z.string().nullish(), decline_code: z.string().nullish() }).nullish(),
 });
 
@@ -28,7 +31,15 @@ export const providerEventSchema = z.looseObject({
 });
 export type ProviderEvent = z.infer<typeof providerEventSchema>;
 
-export type EventKind = 'succeeded' | 'failed' | 'processing' | 'canceled' | 'refund' | 'charge_refunded' | 'other';
+export type EventKind =
+  | 'succeeded'
+  | 'failed'
+  | 'processing'
+  | 'canceled'
+  | 'refund'
+  | 'charge_refunded'
+  | 'dispute'
+  | 'other';
 
 const KINDS: Readonly<Record<string, EventKind>> = {
   'payment_intent.succeeded': 'succeeded',
@@ -40,6 +51,8 @@ const KINDS: Readonly<Record<string, EventKind>> = {
   'refund.failed': 'refund',
   'charge.refund.updated': 'refund',
   'charge.refunded': 'charge_refunded',
+  'charge.dispute.created': 'dispute',
+  'charge.dispute.closed': 'dispute',
 };
 
 export function kindOf(type: string): EventKind {
@@ -53,6 +66,20 @@ export function subjectOf(event: ProviderEvent): { intentId: string | null; purc
   const wish = object.metadata?.['purchase_id'] ?? '';
   // Whoever has the merchant's account can write metadata by hand: what is no id of ours is not ours.
   return { intentId, purchaseId: /^[a-z]{1,8}_[0-9a-z]{1,80}$/.test(wish) ? wish : null };
+}
+
+/** The refund that an event of the kind `refund` is about. */
+export function toRefund(event: ProviderEvent): ProviderRefund {
+  const { object } = event.data;
+  const { intentId, purchaseId } = subjectOf(event);
+  return {
+    refundId: object.id,
+    intentId: intentId ?? '',
+    amount: object.amount ?? 0,
+    status: object.status ?? 'pending',
+    purchaseId: purchaseId ?? '',
+    failure: object.failure_reason ?? '',
+  };
 }
 
 export const initiateBody = z
@@ -121,3 +148,61 @@ export function toPaymentReply(payment: Payment, refund: RefundRow | undefined, 
 export function isPayable(payment: Pick<Payment, 'status'>): boolean {
   return payment.status === 'requires_payment_method' || payment.status === 'failed' || payment.status === 'processing';
 }
+
+const idText = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[^\0]*$/, 'must not contain NUL');
+
+export const decisionsQuery = z.object({
+  purchaseId: idText.optional().describe("a purchase, or a cart's order"),
+  saleId: idText.optional(),
+  after: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('the last decisionId of the page before'),
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+});
+
+export const decisionReply = z.object({
+  decisionId: z.int(),
+  at: z.iso.datetime(),
+  decision: z.string(),
+  purchaseId: z.string(),
+  orderId: z.string(),
+  saleId: z.string().optional(),
+  paymentId: z.string(),
+  providerId: z.string().optional().describe('the intent, refund or dispute at the provider'),
+  amount: z.number(),
+  currency: z.string(),
+  why: z.string(),
+  source: z.string(),
+});
+export type DecisionReply = z.infer<typeof decisionReply>;
+
+export const decisionList = z.object({ items: z.array(decisionReply), next: z.int().nullable() });
+
+export function toDecisionReply(row: DecisionRow): DecisionReply {
+  const { saleId, providerId, at, amount, ...rest } = row;
+  return {
+    ...rest,
+    at: at.toISOString(),
+    amount: toDecimal(amount, row.currency),
+    ...(saleId === null ? {} : { saleId }),
+    ...(providerId === '' ? {} : { providerId }),
+  };
+}
+
+export const reconcileReply = z.object({
+  payments: z.int().describe('open payments that were compared'),
+  refunds: z.int().describe('refunds on their way that were looked at'),
+  differences: z.record(z.string(), z.int()).describe('how many of each kind differed, and were dealt with'),
+  failed: z.int().describe('could not be compared now'),
+});
+
+export const retryParams = z.object({ purchaseId: idText });
+export const retryReply = z.object({ purchaseId: z.string(), status: z.string() });

@@ -8,6 +8,7 @@ import { type ErrorCode, fault } from '../../core/errors.ts';
 import { hashedId, randomId } from '../../core/ids.ts';
 import type { Postgres } from '../../core/postgres/postgres.ts';
 import { findMovement, findOrderHolds, sumLedger } from './purchase-store.ts';
+import { isHolding } from './purchase-states.ts';
 import { findSale, type SkuSale, salesOfSkus } from './store.ts';
 import { SKU_PATTERN } from './wire.ts';
 import type { AdjustRequest, ReserveRequest } from './wire-inventory.ts';
@@ -117,11 +118,16 @@ export function createInventory(dependencies: { postgres: Postgres; stock: Stock
     },
 
     async release(orderId) {
-      const { outcome, purchases } = await stock.releaseOrder(orderId);
-      if (outcome !== 'NOT_FOUND') return { purchases, isReplay: outcome === 'REPLAY' };
-      const past = await findOrderHolds(postgres, orderId);
-      if (past.length === 0) throw fault('NOT_FOUND', 'nothing is held for this order', { members: { orderId } });
-      return { purchases: past, isReplay: true };
+      for (let tries = 0; ; tries += 1) {
+        const { outcome, purchases } = await stock.releaseOrder(orderId);
+        // An order id may be known before its first line is held: nothing was given back then, and nothing is said to be.
+        if (purchases.length > 0) return { purchases, isReplay: outcome !== 'RELEASED' };
+        const past = await findOrderHolds(postgres, orderId);
+        if (past.length === 0) throw fault('NOT_FOUND', 'nothing is held for this order', { members: { orderId } });
+        // Held and written since Redis was asked: by now it is there to be given back.
+        const isFresh = tries === 0 && past.some(({ status }) => isHolding(status));
+        if (!isFresh) return { purchases: past, isReplay: true };
+      }
     },
   };
 }

@@ -59,6 +59,21 @@ export async function findPurchases(db: Queryable, purchaseIds: readonly string[
   return rows.map(toPurchase);
 }
 
+/** A page of a SKU's purchases by ticket, the holds of orders (ticket 0) before all others. */
+export async function listPurchases(
+  db: Queryable,
+  saleId: string,
+  sku: string,
+  page: { after?: Pick<Purchase, 'ticket' | 'purchaseId'> | undefined; limit: number },
+): Promise<Purchase[]> {
+  const { rows } = await db.query<PurchaseSql>(
+    `SELECT * FROM purchases WHERE sale_id = $1 AND sku = $2 AND (ticket, purchase_id) > ($3, $4)
+      ORDER BY ticket, purchase_id LIMIT $5`,
+    [saleId, sku, page.after?.ticket ?? -1, page.after?.purchaseId ?? '', page.limit],
+  );
+  return rows.map(toPurchase);
+}
+
 /** What `/inventory/reserve` held for an order, by SKU. */
 export async function findOrderHolds(db: Queryable, orderRef: string): Promise<Purchase[]> {
   const { rows } = await db.query<PurchaseSql>(

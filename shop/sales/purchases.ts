@@ -31,7 +31,8 @@ export type Bought =
   | Extract<BuyOutcome, { kind: 'refused' }>;
 
 export interface Purchases {
-  buy(input: BuyInput, deadlineAt: number): Promise<Bought>;
+  /** `isAbandoned`: the buyer has gone away, and what is not begun is not done. */
+  buy(input: BuyInput, deadlineAt: number, isAbandoned?: () => boolean): Promise<Bought>;
   /** Throws PURCHASE_NOT_FOUND for another's. */
   get(purchaseId: string, buyer: string): Promise<PurchaseReply>;
   /** Those of the buyer's that exist, without their payments. */
@@ -114,14 +115,14 @@ export function createPurchases(dependencies: PurchasesDependencies): Purchases 
   }
 
   return {
-    async buy({ saleId, sku, quantity, buyer, key }, deadlineAt) {
+    async buy({ saleId, sku, quantity, buyer, key }, deadlineAt, isAbandoned) {
       const partition = isSaleId(saleId) ? partitionOf(saleId) : undefined;
       if (partition === undefined) return { kind: 'refused', code: 'SALE_NOT_FOUND' };
       const hasKey = key !== undefined;
       const purchaseId = hasKey ? hashedId('pur', partition, [buyer, saleId, key]) : randomId('pur', partition);
       const print = fingerprint([sku, quantity]);
       const wish = { saleId, sku, buyer, quantity, purchaseId, fingerprint: print, hasKey };
-      const outcome = await counter.buy(wish, deadlineAt);
+      const outcome = await counter.buy(wish, deadlineAt, isAbandoned);
       if (outcome.kind === 'purchase') return { ...outcome, purchase: show(outcome.purchase) };
       const { code } = outcome;
       if (code === 'SALE_NOT_FOUND' || (code === 'SALE_CLOSED' && hasKey)) {

@@ -51,9 +51,9 @@ export function purchaseRoutes(purchases: Purchases): Route[] {
       'BACKLOG_FULL',
       'LOW_MEMORY',
     ],
-    async handle({ params, body, caller, idempotencyKey, deadlineAt }) {
+    async handle({ params, body, caller, idempotencyKey, deadlineAt, isAbandoned }) {
       const wish = { ...body, saleId: params.saleId, buyer: caller.userId, key: idempotencyKey };
-      return answer(await purchases.buy(wish, deadlineAt), params.saleId, body.sku);
+      return answer(await purchases.buy(wish, deadlineAt, isAbandoned), params.saleId, body.sku);
     },
   });
 

@@ -1,6 +1,7 @@
 // Sales: defined in Postgres, lived in Redis. Creating writes the definition first and then installs it in Redis, so that
 // what a crash leaves between the two is found by `installMissing`. Counts are Redis' while it knows the sale, else the ledger's.
 import type { SaleStatus, SkuCounters } from '../../actors/records.ts';
+import type { SkuBlock } from '../../actors/block-verbs.ts';
 import type { SaleDefinition, SaleSnapshot } from '../../actors/sale-verbs.ts';
 import type { StockStore } from '../../actors/stock-store.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
@@ -15,8 +16,10 @@ import { findSale, listSales, markInstalled, notInstalled, type SaleRow } from '
 import { type CreateSale, isSaleId } from './wire.ts';
 
 export { isHolding, isLiving } from './purchase-states.ts';
+export { listPurchases } from './purchase-store.ts';
 export type { Purchases } from './purchases.ts';
-export { toLine } from './wire.ts';
+export { findSales, type SaleRow } from './store.ts';
+export { instantSchema, isSaleId, printable, saleIdSchema, saleStatusSchema, skuSchema, toLine } from './wire.ts';
 export { orderIdOf, type PurchaseReply, toPurchaseReply } from './wire-purchase.ts';
 
 export type SkuCounts = Pick<SkuCounters, 'loaded' | 'available' | 'held' | 'sold' | 'waiting'>;
@@ -26,6 +29,8 @@ export interface LiveSale {
   row: SaleRow;
   status: SaleStatus;
   counts: ReadonlyMap<string, SkuCounts>;
+  /** SKUs that are stopped though their sale may go on. */
+  blocks: ReadonlyMap<string, SkuBlock>;
 }
 
 export interface Sales {
@@ -100,9 +105,15 @@ function isSameSale(row: SaleRow, input: CreateSale): boolean {
   return shape(row) === shape(input);
 }
 
-function liveFromRedis(row: SaleRow, snapshot: SaleSnapshot): LiveSale {
-  return { row, status: snapshot.status, counts: new Map(snapshot.items.map((item) => [item.sku, item])) };
+const NO_BLOCKS: LiveSale['blocks'] = new Map();
+
+function liveFromRedis(row: SaleRow, snapshot: SaleSnapshot, blocks: LiveSale['blocks']): LiveSale {
+  return { row, status: snapshot.status, counts: new Map(snapshot.items.map((item) => [item.sku, item])), blocks };
 }
+
+/** The counts of an open sale show by themselves that a SKU of it is stopped; a sale that is not open hides it. */
+const mayBeBlocked = ({ status, items }: SaleSnapshot): boolean =>
+  status === 'OPEN' ? items.some((item) => item.saleStatus === 'PAUSED') : status !== 'CLOSED';
 
 export function createSales(dependencies: SalesDependencies): Sales {
   const { postgres, stock, clock, log } = dependencies;
@@ -124,12 +135,19 @@ export function createSales(dependencies: SalesDependencies): Sales {
             postgres,
             forgotten.map((row) => row.saleId),
           );
-    return rows.map((row, i) => {
+    // Of a page of sales, those that are not open would cost a call each, for what hardly ever is.
+    const isAsked = (snapshot: SaleSnapshot): boolean =>
+      mayBeBlocked(snapshot) && (rows.length === 1 || snapshot.status === 'OPEN');
+    const sales = rows.map(async (row, i): Promise<LiveSale> => {
       const snapshot = snapshots[i];
-      if (snapshot !== undefined) return liveFromRedis(row, snapshot);
+      if (snapshot !== undefined) {
+        const blocks = isAsked(snapshot) ? await stock.blocksOf(row.saleId) : [];
+        return liveFromRedis(row, snapshot, new Map(blocks.map((block) => [block.sku, block])));
+      }
       const counts = ledger.filter((item) => item.saleId === row.saleId);
-      return { row, status: row.status, counts: new Map(counts.map((item) => [item.sku, item])) };
+      return { row, status: row.status, counts: new Map(counts.map((item) => [item.sku, item])), blocks: NO_BLOCKS };
     });
+    return Promise.all(sales);
   }
 
   async function find(saleId: string): Promise<SaleRow> {

@@ -91,6 +91,8 @@ export const listSalesQuery = z.object({
 export const saleParams = z.object({ saleId: saleIdSchema });
 
 const count = z.int().min(0);
+/** As the scripts have it: below zero it is a violation, which must be seen and not hidden by a reader that refuses it. */
+const liveCount = z.int();
 
 export const saleReplySchema = z.object({
   saleId: z.string(),
@@ -110,11 +112,13 @@ export const saleReplySchema = z.object({
       stock: count,
       price: z.number(),
       currency: z.string(),
-      loaded: count,
-      available: count,
-      held: count,
-      sold: count,
-      waiting: count,
+      loaded: liveCount,
+      available: liveCount,
+      held: liveCount,
+      sold: liveCount,
+      waiting: liveCount,
+      /** Only where this SKU is stopped; AUDIT: its counts contradicted each other. */
+      blocked: z.object({ reason: z.enum(['AUDIT', 'OPERATOR', 'FAULT']), since: instantSchema.nullable() }).optional(),
     }),
   ),
 });
@@ -126,7 +130,7 @@ export const saleListSchema = z.object({ items: z.array(saleReplySchema), next: 
 const NO_COUNTS: SkuCounts = { loaded: 0, available: 0, held: 0, sold: 0, waiting: 0 };
 const toInstant = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
-export function toSaleReply({ row, status, counts }: LiveSale): SaleReply {
+export function toSaleReply({ row, status, counts, blocks }: LiveSale): SaleReply {
   return {
     saleId: row.saleId,
     name: row.name,
@@ -142,6 +146,7 @@ export function toSaleReply({ row, status, counts }: LiveSale): SaleReply {
     items: row.items.map((item) => {
       const { loaded, available, held, sold, waiting } = counts.get(item.sku) ?? NO_COUNTS;
       const price = toDecimal(item.unitPrice, item.currency);
+      const block = blocks.get(item.sku);
       return {
         sku: item.sku,
         stock: item.stock,
@@ -152,6 +157,7 @@ export function toSaleReply({ row, status, counts }: LiveSale): SaleReply {
         held,
         sold,
         waiting,
+        ...(block === undefined ? {} : { blocked: { reason: block.reason, since: toInstant(block.since || null) } }),
       };
     }),
   };

@@ -9,13 +9,15 @@ import { checkFileSizes, checkFunctionSizes, checkHeaders, checkNames, checkTitl
 import { readSources } from './source.ts';
 
 const FOLDERS = ['core', 'actors', 'shop', 'api', 'workers', 'scripts', 'sandbox', 'bench', 'test'];
-const LUA_FOLDER = new URL('../../scripts/lua/', import.meta.url);
+const LUA_FOLDERS = ['scripts/lua', 'api/lua'];
 
 const files = readSources(FOLDERS, '.ts');
-const luaFiles = readSources(['scripts/lua'], '.lua');
-const scripts = readdirSync(LUA_FOLDER)
-  .filter((name) => name.endsWith('.lua'))
-  .map((name) => loadScript(LUA_FOLDER, name.slice(0, -'.lua'.length)));
+const luaFiles = readSources(LUA_FOLDERS, '.lua');
+const scripts = LUA_FOLDERS.flatMap((path) => {
+  const folder = new URL(`../../${path}/`, import.meta.url);
+  const names = readdirSync(folder).filter((name) => name.endsWith('.lua'));
+  return names.map((name) => loadScript(folder, name.slice(0, -'.lua'.length)));
+});
 const planted = (path: string) => path.startsWith('test/arch/');
 const code = files.filter(({ path }) => !planted(path));
 
@@ -54,8 +56,9 @@ describe('shape', () => {
 describe('Lua', () => {
   it('uses what a script may use', () => expect(checkLua(scripts)).toEqual([]));
   it('is bound once, with the keys that its header names', () => {
-    const bindings = files.filter(({ path }) => path.startsWith('actors/'));
-    const keysSource = readFileSync(new URL('../../actors/keys.ts', import.meta.url), 'utf8');
+    const bindings = files.filter(({ path }) => /^(?:actors|api)\//.test(path));
+    const homes = ['actors/keys.ts', 'api/rate-share.ts'];
+    const keysSource = homes.map((path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')).join('\n');
     expect(checkBindings(scripts, bindings, keysSource)).toEqual([]);
   });
 });

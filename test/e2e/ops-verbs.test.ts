@@ -281,6 +281,18 @@ describe('the audit', () => {
   });
 });
 
+describe('payments', () => {
+  it('are compared with the provider, and what was decided is told', async () => {
+    const compared = await ops('payments', 'reconcile');
+    expect([compared.code, compared.stdout]).toEqual([0, expect.stringContaining('no difference')]);
+    const decided = await ops('payments', 'decisions', '--sale', 'sale_00nosuchsalexxxxxxxx');
+    expect([decided.code, decided.stdout]).toEqual([0, 'nothing was decided\n']);
+    expect((await ops('payments', 'decisions', '--json')).json<{ items: unknown[] }>().items).toBeInstanceOf(Array);
+    const unknown = await ops('payments', 'retry-refund', 'pur_03nosuchpurchasexxxx');
+    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('There is no payment of')]);
+  });
+});
+
 describe('dead records', () => {
   it('are listed, replayed where their purchase lives, and dropped', async () => {
     const record = purchaseRecord({ purchaseId: 'pur_03deadpurchasexxxxxxxx', seq: 1 });
@@ -290,7 +302,7 @@ describe('dead records', () => {
     );
     const listed = (await ops('dead', 'list', '--json')).json<{ items: { id: string; kind: string }[] }>();
     expect(listed.items).toMatchObject([
-      { id: 'dead-3-1-1-0', kind: 'record', concerns: record.purchaseId, reason: 'refused' },
+      { id: 'dead-3-1-1-0', kind: 'record', concerns: [record.purchaseId], why: 'refused' },
     ]);
     const replayed = await ops('dead', 'replay', 'dead-3-1-1-0');
     expect(replayed.code).toBe(1);

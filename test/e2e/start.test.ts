@@ -32,10 +32,10 @@ afterAll(async () => {
 });
 
 /** In a session of its own, as under a terminal: npm, its shell and we get the signals of toTerminal together. */
-function npmStart(dataDir: string, port: number): Started {
+function npmStart(dataDir: string, port: number, more: Record<string, string> = {}): Started {
   const settings = { DATA_DIR: dataDir, PORT: String(port), SANDBOX_PORT: '0', API_PROCESSES: '2', NODE_ENV: 'test' };
   const unset = { DATABASE_URL: '', REDIS_URL: '', JWT_SECRET: '', STRIPE_SECRET_KEY: '', STRIPE_WEBHOOK_SECRET: '' };
-  const env = { ...process.env, ...unset, ...settings };
+  const env = { ...process.env, ...unset, ...settings, ...more };
   const child = spawn('npm', ['start'], { cwd: ROOT, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (output += bytes.toString()));
@@ -188,4 +188,12 @@ test('a port that is taken ends the start with the name of its variable', PATIEN
   expect(started.output()).toContain(`Port ${port} is in use: stop what listens there, or set PORT to another port`);
   expect(existsSync(join(dataDir, 'lock'))).toBe(false);
   stranger.close();
+});
+
+test('a Redis that is not there ends the start with the name of its variable', PATIENCE, async () => {
+  const dataDir = temporaryDirectory('start-redis');
+  const started = npmStart(dataDir, await freePort(), { REDIS_URL: 'redis://127.0.0.1:9' });
+  expect(await started.ended).not.toBe(0);
+  expect(started.output()).toContain('Redis (REDIS_URL) cannot be used');
+  expect(existsSync(join(dataDir, 'lock'))).toBe(false);
 });

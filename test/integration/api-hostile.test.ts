@@ -54,6 +54,7 @@ describe('bodies that are no purchase', () => {
     ['bytes', new Uint8Array([0xff, 0xfe, 0x00, 0x80]), 'INVALID_JSON'],
     ['a NUL in a string', '{"sku":"A\\u0000B"}', 'INVALID_JSON'],
     ['brackets without end', '['.repeat(60_000), 'INVALID_JSON'],
+    ['a letter cut in half', Buffer.from('{"sku":"caf\u00e9"}', 'latin1'), 'INVALID_JSON'],
     ['two bodies', '{"sku":"A"}{"sku":"B"}', 'INVALID_JSON'],
   ];
   it.each(raws)('%s is a 400', async (_, raw, code) => {

@@ -17,6 +17,21 @@ const redisKey = (what: string, ...rest: string[]) =>
 const codes = (report: AuditReport) => [...new Set(report.differences.map((difference) => difference.code))].sort();
 const first = (ids: readonly string[]) => ids[0] ?? '';
 
+async function changeRecord(purchaseId: string, position: number, value: unknown): Promise<void> {
+  const key = redisKey('purchase', purchaseId);
+  const record = unpack((await shop.outbox.redis.getBuffer(key)) ?? Buffer.alloc(0)) as unknown[];
+  record[position] = value;
+  await shop.outbox.redis.set(key, pack(record));
+}
+
+const payFor = (id: string) =>
+  sql(
+    "INSERT INTO payments (payment_id, purchase_id, order_id, amount, currency, status) VALUES ('pay_' || $1, $1, 'ord_' || substr($1, 5), $2, 'INR', 'succeeded')",
+    [id, PRICE],
+  );
+const refund = (id: string, amount: number, status: string) =>
+  sql("INSERT INTO refunds (purchase_id, amount, currency, status) VALUES ($1, $2, 'INR', $3)", [id, amount, status]);
+
 beforeAll(async () => {
   shop = await openAuditedShop();
 });
@@ -191,6 +206,41 @@ describe('planted differences in Redis', () => {
     expect(report.differences[0]?.message).toContain('u_greedy: has 2 units');
   });
 
+  it('finds a count below zero', async () => {
+    await shop.outbox.redis.hset(redisKey('stock', saleId, shirt()), { available: -1, held: 4 });
+    const report = await shop.audit(saleId);
+    expect(codes(report)).toEqual(['HELD_MISMATCH', 'LEDGER_MISMATCH', 'NEGATIVE_COUNT']);
+    const message = report.differences.find((d) => d.code === 'NEGATIVE_COUNT')?.message;
+    expect(message).toContain('below zero (available -1)');
+    expect(message).toContain(`npm run ops -- rebuild ${saleId}`);
+  });
+
+  it('finds two purchases with one ticket', async () => {
+    await changeRecord(waiting[1] ?? '', 6, 10);
+    await shop.outbox.redis.zadd(redisKey('line', saleId, shirt()), 10, waiting[1] ?? '');
+    const report = await shop.audit(saleId);
+    expect(codes(report)).toEqual(['ROW_DIFFERS', 'TICKET_MISSING', 'TICKET_TWICE']);
+    const message = report.differences.find((d) => d.code === 'TICKET_TWICE')?.message;
+    expect(message).toContain(`${waiting[1]} and ${waiting[0]} both have ticket 10`);
+  });
+
+  it('finds a hold that no sweep has ended', async () => {
+    await changeRecord(first(held), 7, Date.now() - 60_000);
+    const report = await shop.audit(saleId);
+    expect(codes(report)).toEqual(['HOLD_OVERDUE']);
+    expect(report.differences[0]?.message).toMatch(/should have ended 6\d s ago/);
+    await changeRecord(first(held), 7, Date.now() - 5_000);
+    expect(codes(await shop.audit(saleId))).toEqual([]);
+  });
+
+  it('finds a sale that Redis does not know any more', async () => {
+    const names = await shop.outbox.redis.keys(`*${saleId}*`);
+    await shop.outbox.redis.del(...names);
+    const report = await shop.audit(saleId);
+    expect(codes(report)).toEqual(['SALE_UNKNOWN_TO_REDIS']);
+    expect(report.sales[0]?.skus[0]).toMatchObject({ loaded: 7, held: 3, sold: 4 });
+  });
+
   it('says that the workers are gone when nothing leaves the outbox', async () => {
     await shop.buy(saleId, shirt(), 2);
     const report = await shop.audit(saleId, { relayPatienceMs: 100 });
@@ -313,6 +363,22 @@ describe('planted differences in Postgres', () => {
           PRICE,
         ]),
       ['REFUND_WITHOUT_PAYMENT'],
+    ],
+    [
+      'a refund that failed',
+      async () => {
+        await payFor(first(held));
+        await refund(first(held), PRICE, 'failed');
+      },
+      ['REFUND_FAILED'],
+    ],
+    [
+      'more money returned than was paid',
+      async () => {
+        await payFor(first(held));
+        await refund(first(held), 2 * PRICE, 'succeeded');
+      },
+      ['REFUNDED_TWICE'],
     ],
     [
       'a sale that was closed by hand',

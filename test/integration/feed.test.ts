@@ -22,6 +22,7 @@ const purchases: Purchase[] = [];
 const lines: SkuCounters[] = [];
 const payments: PaymentNews[] = [];
 let resyncs = 0;
+const record = createEpochRecord();
 
 beforeAll(async () => {
   directory = temporaryDirectory('redis-feed');
@@ -29,7 +30,7 @@ beforeAll(async () => {
   redis = connectRedis(service.url, 'scripts');
   await whenReady(redis, 10_000);
   stock = createStockStore({ redis });
-  await stock.attach(createEpochRecord());
+  await stock.attach(record);
   feed = createStockFeed({ redisUrl: service.url, log });
   other = createStockFeed({ redisUrl: service.url, log });
   feed.onPurchases((news) => purchases.push(...news));
@@ -108,6 +109,7 @@ describe('the feed', () => {
     await whenReady(redis, 30_000);
     await until(() => resyncs > 0);
     await subscribed();
+    await stock.attach(record);
     const sale = saleOf();
     await stock.createSale(sale);
     const one = randomId('pur', PARTITION);

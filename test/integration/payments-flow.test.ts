@@ -133,12 +133,12 @@ describe('a hold that ends', () => {
     t.clock.advance(61_000);
     await t.expireHolds();
     t.dependencies.queue.addBulk = addBulk;
-    await t.payments.settlePending();
+    await t.payments.recoverLost();
     expect(await t.paymentOf(purchaseId)).toMatchObject({ status: 'requires_payment_method' });
     await t.postgres.query("UPDATE payments SET updated_at = now() - interval '2 minutes' WHERE purchase_id = $1", [
       purchaseId,
     ]);
-    await t.payments.settlePending();
+    await t.payments.recoverLost();
     await rowBecomes(purchaseId, 'canceled');
     expect(await t.stripe.paymentIntents.retrieve(intentId)).toMatchObject({ status: 'canceled' });
   });
@@ -196,6 +196,7 @@ describe('a payment after its hold ended', () => {
     const { purchaseId } = await payLate(sale, { isNextInLine: false });
     await becomes(purchaseId, 'CONFIRMED');
     await rowBecomes(purchaseId, 'succeeded');
+    expect((await t.payments.decisions({ purchaseId, limit: 1 }))[0]).toMatchObject({ decision: 'CONFIRMED_LATE' });
     expect(await countsOf(sale.saleId)).toMatchObject({ available: 0, held: 0, sold: 1 });
     expect(refundsOf(purchaseId)).toEqual([]);
   });

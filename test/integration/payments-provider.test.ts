@@ -41,6 +41,21 @@ describe('a provider that fails', () => {
     }
   });
 
+  it('with another call under the same key under way ends nobody: the payment is begun once, and so is the refund', async () => {
+    t.sandbox.behave({ failNext: { status: 409, times: 3, path: '/v1/payment_intents' } });
+    const { purchaseId, intentId } = await t.buyUntilPayable(await t.openSale());
+    expect(intentsOf(purchaseId).map((intent) => intent.id)).toEqual([intentId]);
+    expect(await t.paymentOf(purchaseId)).toMatchObject({ attempt: 1 });
+    await t.stripe.paymentIntents.confirm(intentId, { payment_method: 'pm_card_visa' });
+    await until(async () => (await t.paymentOf(purchaseId))?.['status'] === 'succeeded');
+    t.sandbox.behave({ failNext: { status: 409, times: 3, path: '/v1/refunds' } });
+    await t.stock.release([{ purchaseId, reason: 'REFUND' }]);
+    await t.drain();
+    await until(async () => (await t.paymentOf(purchaseId))?.['status'] === 'refunded');
+    const { rows } = await t.postgres.query('SELECT attempt FROM refunds WHERE purchase_id = $1', [purchaseId]);
+    expect(rows).toEqual([{ attempt: 1 }]);
+  });
+
   it('shows one secret although two runs of the job meet', async () => {
     const sale = await t.openSale({ paymentStart: 'on_demand' });
     const purchaseId = await t.buy(sale);

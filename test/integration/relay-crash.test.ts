@@ -133,6 +133,25 @@ describe('a relay that dies', () => {
     await expectAllApplied(written);
   });
 
+  it('while its worker ran the job: the next start does not wait until the queue gives that job up', async () => {
+    const first = startRelay();
+    const { promise: taken, resolve } = Promise.withResolvers<void>();
+    const handlers = {
+      'outbox.apply': () => {
+        resolve();
+        return new Promise<void>(() => undefined);
+      },
+    };
+    // As a dead worker's, its job is never finished, and the queue holds it to be running.
+    runJobQueues(t.testRedis.url, handlers, { concurrency: 1, log: quietLog });
+    const written = await writeMany(1, 1);
+    await taken;
+    first.die();
+    startRelay({ takeoverIdleMs: 3_600_000 });
+    startWorker();
+    await expectAllApplied(written);
+  });
+
   it('beside one that lives: what it had read is handed out when it has idled', async () => {
     startRelay({ takeoverIdleMs: 50 });
     startWorker();

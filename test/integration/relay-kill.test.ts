@@ -105,6 +105,7 @@ describe('workers killed while they work', () => {
         await service.ended;
         service = await startRedis(where);
         await whenReady(redis, 10_000);
+        await stock.attach(createEpochRecord(database.postgres)); // as each process does within a second
       }
       worker = await startWorker();
     }

@@ -116,3 +116,22 @@ describe('a key of another type', () => {
     ]);
   });
 });
+
+describe('counts that somebody changed', () => {
+  it.each([
+    ['available', 3],
+    ['held', -1],
+    ['sold', 1],
+    ['loaded', 10],
+  ])('(%s by %i) block the SKU in the first step that writes them, and no other', async (name, by) => {
+    const [one] = (await t.buy(saleId, [{}], 'A')).map(idOf);
+    await t.redis.hincrby(keyOf('stock'), name, by);
+    await t.buy(saleId, [{}], 'A'); // decided before the books were seen to be wrong
+    expect(told(await t.buy(saleId, [{}], 'A'))).toEqual(['SALE_PAUSED']);
+    expect(await t.redis.hget(keyOf('stock'), 'blocked')).toBe('FAULT');
+    expect(told(await t.buy(saleId, [{}], 'B'))).toEqual(['RESERVED 1']);
+    expect(await t.stock.confirm([{ purchaseId: one ?? '', paymentRef: 'pi' }])).toMatchObject([
+      { decision: 'CONFIRMED' },
+    ]);
+  });
+});

@@ -1,7 +1,10 @@
 // attach and the fence: a Redis that lacks what its callers know never sells; and time is Redis' own, except in tests.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { keys, OUTBOX_GROUP } from '../../actors/keys.ts';
+import { scripts } from '../../actors/scripts.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
+import { unpack } from '../../core/redis/msgpack.ts';
+import { runScript } from '../../core/redis/scripts.ts';
 import {
   createEpochRecord,
   openTestStock,
@@ -21,6 +24,12 @@ afterAll(() => t.close());
 
 const fenced = { code: 'FENCED', status: 503 };
 const fence = keys.fence(PARTITION);
+/** A caller that saw more than Redis has may take the mark of its check away, and nothing else. */
+async function dumpBesideFence(): Promise<Map<string, string>> {
+  const dump = await t.dump();
+  dump.delete(fence);
+  return dump;
+}
 const newStore = () => createStockStore({ redis: t.redis, testNow: t.clock.now });
 
 async function knownBy(rows: Record<number, { epoch: number; seq: number }>): Promise<StockStore> {
@@ -110,17 +119,17 @@ describe('the fence', () => {
   it.each(verbs)('stops %s: a Redis that is empty, older, or of another epoch', async (_name, verb) => {
     const sale = saleOf();
     await t.stock.createSale(sale);
+    const sound = await t.redis.hgetall(fence);
     for (const damage of [
       ['seq', '1'],
       ['epoch', '2'],
       ['epoch', '0'],
     ] as const) {
-      const was = (await t.redis.hget(fence, damage[0])) ?? '';
       await t.redis.hset(fence, damage[0], damage[1]);
-      const before = await t.dump();
+      const before = await dumpBesideFence();
       await expect(verb(t.stock, sale.saleId)).rejects.toMatchObject(fenced);
-      expect(await t.dump()).toEqual(before);
-      await t.redis.hset(fence, damage[0], was);
+      expect(await dumpBesideFence()).toEqual(before);
+      await t.redis.hset(fence, sound);
     }
     await t.redis.flushall();
     await expect(verb(t.stock, sale.saleId)).rejects.toMatchObject(fenced);
@@ -155,6 +164,90 @@ describe('the fence', () => {
     const { outcomes } = await real.reserve(sale.saleId, 'SHIRT', [item]);
     // Redis' own clock, which is years before the test's.
     expect(outcomes[0]?.kind === 'purchase' && outcomes[0].purchase.createdAt).toBeLessThan(START_MS);
+  });
+});
+
+describe('a Redis that was restarted', () => {
+  /** What a restart changes for the scripts: the mark of the process that was checked is not this one's. */
+  const restart = () =>
+    Promise.all(Array.from({ length: 8 }, (_, p) => t.redis.hset(keys.fence(p), 'run', 'another_run_')));
+  const item = { purchaseId: `pur_0${PARTITION}aaaaaaaa`, buyer: 'u', quantity: 1, fingerprint: 'f' };
+
+  it('sells nothing before it was compared, and goes on where it agrees', async () => {
+    const record = createEpochRecord();
+    const sale = saleOf();
+    await t.stock.createSale(sale);
+    for (let p = 0; p < 8; p++) record.rows.set(p, { epoch: 1, seq: 0 });
+    await t.stock.attach(record);
+    await restart();
+    expect(t.stock.isDoubted).toBe(false);
+    await expect(t.stock.reserve(sale.saleId, 'SHIRT', [item])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(t.stock.expire(PARTITION)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(t.stock.isDoubted).toBe(true);
+    await t.stock.attach(record);
+    expect(t.stock.isDoubted).toBe(false);
+    expect(told((await t.stock.reserve(sale.saleId, 'SHIRT', [item])).outcomes)).toEqual(['RESERVED 1']);
+  });
+
+  it('is refused for what another process was told of, though the one that asks was not', async () => {
+    const record = createEpochRecord();
+    for (let p = 0; p < 8; p++) record.rows.set(p, { epoch: 1, seq: 0 });
+    const [first, second] = [newStore(), newStore()];
+    await first.attach(record);
+    await second.attach(record);
+    const sale = saleOf();
+    await second.createSale(sale);
+    const older = (await t.redis.hget(fence, 'seq')) ?? '';
+    await first.reserve(sale.saleId, 'SHIRT', [item]);
+    await t.redis.hset(fence, 'seq', older);
+    await restart();
+    await expect(first.expire(PARTITION)).rejects.toMatchObject(fenced); // and tells what it saw
+    await expect(second.expire(PARTITION)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(second.attach(record)).rejects.toMatchObject({ ...fenced, detail: expect.stringContaining('behind') });
+    await expect(second.reserve(sale.saleId, 'SHIRT', [item])).rejects.toMatchObject(fenced);
+    // The other partitions agree, and sell on.
+    expect(await second.expire(PARTITION + 1)).toMatchObject({ ended: 0 });
+  });
+
+  it('stops everybody as soon as one process misses something in it, without a restart too', async () => {
+    const record = createEpochRecord();
+    for (let p = 0; p < 8; p++) record.rows.set(p, { epoch: 1, seq: 0 });
+    const [first, second] = [newStore(), newStore()];
+    await first.attach(record);
+    await second.attach(record);
+    const sale = saleOf();
+    await second.createSale(sale);
+    const older = (await t.redis.hget(fence, 'seq')) ?? '';
+    await first.reserve(sale.saleId, 'SHIRT', [item]);
+    await t.redis.hset(fence, 'seq', older);
+    expect(await second.expire(PARTITION)).toMatchObject({ ended: 0 });
+    await expect(first.expire(PARTITION)).rejects.toMatchObject(fenced);
+    await expect.poll(() => t.redis.hexists(fence, 'run')).toBe(0);
+    await expect(second.expire(PARTITION)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(second.attach(record)).rejects.toMatchObject(fenced);
+  });
+
+  it('is checked again where it was restarted once more meanwhile', async () => {
+    const record = createEpochRecord();
+    for (let p = 0; p < 8; p++) record.rows.set(p, { epoch: 1, seq: 0 });
+    await restart();
+    const run = async (checked: string) => {
+      const reply = await runScript(t.redis, scripts.attach, [fence], ['1', '0', checked], 1_000);
+      return unpack(reply as Buffer) as [string, number, number, string];
+    };
+    const [code, , , name] = await run('');
+    expect(code).toBe('UNCHECKED');
+    expect((await run('another_run_'))[0]).toBe('UNCHECKED');
+    expect((await run(name))[0]).toBe('OK');
+    expect((await run(''))[0]).toBe('OK');
+  });
+
+  it('is refused while it is being rebuilt', async () => {
+    await t.redis.hset(fence, 'rebuilding', '2');
+    await expect(knownBy({ [PARTITION]: { epoch: 1, seq: 0 } })).rejects.toMatchObject({
+      ...fenced,
+      detail: expect.stringContaining('being rebuilt'),
+    });
   });
 });
 

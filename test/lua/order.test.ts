@@ -2,7 +2,16 @@
 // several.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { OrderLine } from '../../actors/order-verbs.ts';
-import { openTestStock, PARTITION, readCensus, saleOf, type TestStock, told } from '../support/stock.ts';
+import { createStockStore } from '../../actors/stock-store.ts';
+import {
+  createEpochRecord,
+  openTestStock,
+  PARTITION,
+  readCensus,
+  saleOf,
+  type TestStock,
+  told,
+} from '../support/stock.ts';
 
 let t: TestStock;
 beforeAll(async () => {
@@ -188,6 +197,38 @@ describe('an order over several partitions', () => {
     expect(told(await t.buy(two, [{}], 'A'))).toEqual(['RESERVED 1']);
     expect(await reserve('ord_1', lines(one, two))).toMatchObject({ outcome: 'INSUFFICIENT_STOCK' });
     expect(await countsOf(one, 'A')).toMatchObject({ available: 1, held: 0 });
+  });
+
+  it('ends whole, held or given back, whoever comes between', async () => {
+    const sales = [await openIn(1, 100), await openIn(4, 100), await openIn(6, 100)];
+    // A process far away: the release passes it in every place, at one partition after the other.
+    let pauses = 0;
+    const far = createStockStore({
+      testNow: t.clock.now,
+      redis: new Proxy(t.redis, {
+        get(redis, name) {
+          if (name !== 'callBuffer') return Reflect.get(redis, name);
+          return async (...words: Parameters<typeof redis.callBuffer>) => {
+            for (let turn = 0; turn < pauses; turn++) await new Promise((resolve) => setImmediate(resolve));
+            return redis.callBuffer(...words);
+          };
+        },
+      }),
+    });
+    const record = createEpochRecord();
+    for (let partition = 0; partition < 8; partition++) record.rows.set(partition, { epoch: 1, seq: 0 });
+    await far.attach(record);
+    for (let round = 0; round < 40; round++) {
+      const orderId = `ord_race_${round}`;
+      pauses = 20;
+      const reserving = far.reserveOrder({ orderId, items: lines(...sales) });
+      for (let turn = 0; turn < round * 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+      await Promise.all([reserving, t.stock.releaseOrder(orderId)]);
+      const held = await Promise.all(sales.map(async (saleId) => (await countsOf(saleId, 'A'))?.held));
+      expect(new Set(held).size).toBe(1);
+      await t.stock.releaseOrder(orderId);
+    }
+    for (const saleId of sales) expect(await countsOf(saleId, 'A')).toMatchObject({ available: 100, held: 0 });
   });
 
   it('is refused with another body even if the two share no partition', async () => {

@@ -83,7 +83,7 @@ export async function startTestApi(
     config,
     database,
     testRedis,
-    call: (method, path, options) => call(`${url}${path}`, method, options),
+    call: (method, path, options) => send(`${url}${path}`, method, options),
     socket: (options) => openSocket(url, options),
     async close() {
       await api.close();
@@ -94,7 +94,8 @@ export async function startTestApi(
   };
 }
 
-async function call(url: string, method: string, options: CallOptions = {}): Promise<TestAnswer> {
+/** One request to any address. */
+export async function send(url: string, method: string, options: CallOptions = {}): Promise<TestAnswer> {
   const headers: Record<string, string> = { ...options.headers };
   if (options.token !== undefined) headers['authorization'] = `Bearer ${options.token}`;
   if (options.body !== undefined) headers['content-type'] ??= 'application/json';
@@ -115,7 +116,8 @@ export interface TestSocket {
   close(): void;
 }
 
-async function openSocket(
+/** A socket to any address, with the path of ours. */
+export async function openSocket(
   url: string,
   { token, query = '', isBinary = false }: { token?: string; query?: string; isBinary?: boolean } = {},
 ): Promise<TestSocket> {

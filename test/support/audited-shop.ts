@@ -104,6 +104,9 @@ export async function openAuditedShop(): Promise<AuditedShop> {
       }
     },
     audit: (saleId, options = {}) =>
-      runAudit({ postgres, redis, stock, clock: systemClock }, { saleId, relayPatienceMs: 1_000, ...options }),
+      runAudit(
+        { postgres, redis, stock, clock: systemClock },
+        { saleId, relayPatienceMs: 1_000, roundPauseMs: 50, ...options },
+      ),
   };
 }

@@ -17,7 +17,7 @@ import { createSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import type { JobMap } from '../../shop/job-map.ts';
 import { openJobQueues, runJobQueues } from '../../shop/job-queues.ts';
 import { createApply } from '../../shop/orders/apply.ts';
-import { createEpochRecord, createSaleTerms } from '../../shop/orders/orders.ts';
+import { createEpochRecord, createOrders, createSaleTerms, type Orders } from '../../shop/orders/orders.ts';
 import {
   createPaymentGateway,
   createPayments,
@@ -28,15 +28,19 @@ import type { JobHandlers } from '../../core/queue/queue.ts';
 import { createPaymentRoutes } from '../../shop/payments/routes.ts';
 import type { Route } from '../../shop/route.ts';
 import { insertTestSale, quietLog } from './outbox.ts';
-import { openTestDatabase, openTestRedis } from './stack.ts';
+import { openTestDatabase, openTestRedis, type TestDatabase, type TestRedis } from './stack.ts';
 import { saleOf, START_MS } from './stock.ts';
 
 export const SECRET_KEY = 'sk_test_doorbuster';
 export const WEBHOOK_SECRET = 'whsec_doorbuster';
 
 export interface TestPayments {
+  /** For an API beside it. */
+  readonly database: TestDatabase;
+  readonly testRedis: TestRedis;
   readonly postgres: Postgres;
   readonly stock: StockStore;
+  readonly orders: Orders;
   readonly sandbox: Sandbox;
   readonly stripe: Stripe;
   readonly payments: Payments;
@@ -198,8 +202,11 @@ export async function openTestPayments(options: { webhookUrl?: string } = {}): P
   };
 
   return {
+    database,
+    testRedis,
     postgres,
     stock,
+    orders: createOrders({ postgres, stock, queue }),
     sandbox,
     stripe: sdkFor(sandbox.url),
     payments: created,

@@ -27,6 +27,12 @@ export function createEpochRecord(): EpochRecord & { rows: Map<number, { epoch: 
     write: async (partition, epoch) => {
       rows.set(partition, { epoch, seq: 0 });
     },
+    witness: async (seen) => {
+      for (const { partition, epoch, seq } of seen) {
+        const row = rows.get(partition);
+        if (row?.epoch === epoch) row.seq = Math.max(row.seq, seq);
+      }
+    },
   };
 }
 

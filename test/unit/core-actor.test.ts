@@ -29,13 +29,14 @@ function createHandler() {
   return { calls, handle, call };
 }
 
-function createBench(options: { maxBatch?: number; maxMailbox?: number } = {}) {
+function createBench(options: { maxBatch?: number; maxMailbox?: number; maxWaitMs?: number } = {}) {
   const handler = createHandler();
   const clock = { time: 1_000, now: () => clock.time };
   const actor: Actor<string, string> = createActor({
     handle: handler.handle,
     maxBatch: options.maxBatch ?? 100,
     maxMailbox: options.maxMailbox ?? 100,
+    ...(options.maxWaitMs === undefined ? {} : { maxWaitMs: options.maxWaitMs }),
     clock,
     retryDelayMs: 1,
   });
@@ -114,6 +115,42 @@ describe('actor mailbox', () => {
     first.echo();
     (await call(1)).echo();
     expect(await Promise.all([one, ...waiting])).toEqual(['a!', 'b!', 'c!']);
+  });
+
+  it('does not begin what nobody waits for any more, and goes on with the others', async () => {
+    const { actor, call, calls } = createBench();
+    const first = actor.ask('a', FAR);
+    const batch = await call(0);
+    let hasLeft = false;
+    const gone = codeOf(actor.ask('b', FAR, () => hasLeft));
+    const stays = actor.ask('c', FAR, () => false);
+    hasLeft = true;
+    batch.echo();
+    (await call(1)).echo();
+    expect([await first, await gone, await stays]).toEqual(['a!', 'UNAVAILABLE', 'c!']);
+    expect(calls.map(({ items }) => items)).toEqual([['a'], ['c']]);
+  });
+
+  it('refuses who would wait too long by the time that a batch takes, and takes them again when batches are fast', async () => {
+    const { actor, call, clock } = createBench({ maxBatch: 2, maxMailbox: 100, maxWaitMs: 500 });
+    const answered: Promise<string>[] = [];
+    const fill = (count: number) => answered.push(...Array.from({ length: count }, (_, i) => actor.ask(`x${i}`, FAR)));
+    fill(6);
+    const finish = async (n: number, tookMs: number) => {
+      const batch = await call(n);
+      clock.time += tookMs;
+      batch.echo();
+      await new Promise(setImmediate);
+    };
+    // Nothing is known of how long a batch takes: the mailbox is bounded by its size alone.
+    await finish(0, 400);
+    // One batch is in flight, one waits: 400 ms. Another one would make it 600.
+    fill(1);
+    await expect(actor.ask('late', FAR)).rejects.toMatchObject({ code: 'OVERLOADED', retryAfterSeconds: 1 });
+    await finish(1, 10);
+    fill(20);
+    for (let n = 2; n < 14; n += 1) await finish(n, 10);
+    expect(await Promise.all(answered)).toHaveLength(27);
   });
 
   it('answers those whose deadline passed before they were sent with UNAVAILABLE, and does not send them', async () => {

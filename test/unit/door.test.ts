@@ -23,7 +23,7 @@ const moving = (ms = 1_800_000_000_000) => ({ now: () => ms, advance: (by: numbe
 describe('a rate limit', () => {
   it('allows a burst, then the rate, and says when to come back', () => {
     const clock = moving();
-    const limit = createRateLimit({ ratePerSecond: 2, burst: 3, maxBuckets: 10, clock });
+    const limit = createRateLimit({ name: 'test', ratePerSecond: 2, burst: 3, maxBuckets: 10, clock });
     expect([1, 2, 3, 4].map(() => limit.take('a'))).toEqual([0, 0, 0, 1]);
     clock.advance(500);
     expect([limit.take('a'), limit.take('a')]).toEqual([0, 1]);
@@ -33,7 +33,7 @@ describe('a rate limit', () => {
   });
 
   it('keeps a bounded number of buckets, the latest of them', () => {
-    const limit = createRateLimit({ ratePerSecond: 1, burst: 1, maxBuckets: 10, clock: moving() });
+    const limit = createRateLimit({ name: 'test', ratePerSecond: 1, burst: 1, maxBuckets: 10, clock: moving() });
     for (let i = 0; i < 1_000; i += 1) limit.take(`key-${i}`);
     expect(limit.size).toBeLessThanOrEqual(10);
     expect(limit.take('key-999')).toBe(1);
@@ -59,6 +59,7 @@ describe('the route table', () => {
     route('GET', '/a/search'),
     route('POST', '/a/{id}/b'),
     route('GET', '/'),
+    route('POST', '/a/order'),
   ]);
 
   it('prefers a literal segment and reads the others', () => {
@@ -70,6 +71,10 @@ describe('the route table', () => {
     expect(found('GET', '/a/x%20y')).toEqual(['/a/{id}', { id: 'x y' }]);
     expect(found('POST', '/a/search/b')).toEqual(['/a/{id}/b', { id: 'search' }]);
     expect(found('HEAD', '/')).toEqual(['/', {}]);
+    // Whatever is called like a verb beside it can be read all the same.
+    expect(found('GET', '/a/order')).toEqual(['/a/{id}', { id: 'order' }]);
+    const both = { kind: 'other-method', allowed: ['POST', 'GET', 'HEAD', 'OPTIONS'] };
+    expect(found('DELETE', '/a/order')).toEqual(both);
     expect(found('DELETE', '/a/1')).toEqual({ kind: 'other-method', allowed: ['GET', 'HEAD', 'OPTIONS'] });
     for (const path of ['', '/a/', '/b', '/a/%', '/a/%00', '/a/1/b/c', 'a', '//'])
       expect(found('GET', path)).toEqual({ kind: 'unknown' });

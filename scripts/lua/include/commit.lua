@@ -1,6 +1,7 @@
 -- Writes the book: the outbox entry, purchases, buyers, counts, lines, holds, agendas, then the feed message about them.
 -- Nothing here decides. Should Redis refuse what concerns one SKU (a key of another type was put there), that SKU alone is
 -- blocked: one with half a step written must not sell on, and the others must not suffer for it.
+--- @include fault
 local function write_numbers(key, names, from)
   local values = {}
   for _, name in ipairs(names) do
@@ -64,13 +65,6 @@ local function write_sale(sale)
   redis.call('HSET', sale_key(sale.id), 'status', sale.status, 'skus', table.concat(sale.skus, ' '))
 end
 
-local function block(s, reason)
-  s.blocked = 'FAULT'
-  if s.was_blocked then return end
-  redis.log(redis.LOG_WARNING, 'doorbuster: ' .. s.member .. ' is blocked: ' .. reason)
-  redis.pcall('HSET', sku_key('stock', s.sale_id, s.sku), 'blocked', 'FAULT')
-end
-
 -- The outbox comes first: if Redis refuses it, nothing has happened. What it tells is what a rebuild builds from.
 local function write_outbox()
   for _, id in ipairs(touched) do
@@ -101,6 +95,7 @@ local function write_skus()
       if s.is_changed then write_sku(s) end
       write_agenda(s)
     end)
+    if s.is_changed and s.blocked == '' and not adds_up(s) then s.fault = s.fault or 'its counts do not add up' end
     if not is_ok then s.fault = type(reason) == 'table' and tostring(reason.err) or tostring(reason) end
     if s.fault then block(s, s.fault) end
     if s.is_changed then counters[#counters + 1] = counters_of(s) end

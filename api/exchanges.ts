@@ -1,0 +1,147 @@
+// The requests of this process that are not answered yet, and the answers to those that are one too many. Every exchange
+// ends once: by its answer, its abort or its deadline. Knows a response only as something to write to.
+import type { Clock } from '../core/clock.ts';
+import {
+  OVERLOAD_RETRY_AFTER_MAX_SECONDS,
+  OVERLOAD_RETRY_AFTER_SECONDS,
+  REQUEST_DEADLINE_MS,
+  REQUEST_GRACE_MS,
+  SHED_ADJUST_INTERVAL_MS,
+  SHED_INTERVAL_MS,
+} from '../core/constants.ts';
+import type { Admitted, Answer } from './arrival.ts';
+import type { Dispatcher } from './dispatch.ts';
+import { pendingRequests } from './door-metrics.ts';
+import { type Response, write } from './http-bytes.ts';
+import { type Concurrency, createRejectionLane, isNewcomer, type Rejection } from './load-shedding.ts';
+
+/** One request that is not answered yet. */
+export interface Exchange {
+  readonly res: Response;
+  readonly isHead: boolean;
+  isDone: boolean;
+  isReading: boolean;
+  /** When the body must be here, then when the answer must be. */
+  deadlineAt: number;
+  readonly request: Admitted;
+  readonly isNewcomer: boolean;
+}
+
+export interface Exchanges {
+  readonly size: number;
+  hasRoom(method: string, path: string): boolean;
+  begin(res: Response, request: Admitted, method: string, deadlineAt: number, isReading: boolean): Exchange;
+  settle(exchange: Exchange, answer: Answer): void;
+  abandon(exchange: Exchange): void;
+  /** Its body is here: answers it when the handler has. */
+  run(exchange: Exchange, body: Buffer): Promise<void>;
+  /** Turns one away, now or a little later. `mustEnd` ends the connection. */
+  turnAway(res: Response, path: string, isHead: boolean, mustEnd: boolean): void;
+  /** Answers in the place of whoever is overdue. */
+  watch(): void;
+  /** Gives held rejections, and judges how many requests may be under way. */
+  beat(): void;
+  /** From now on every answer ends its connection, so that the client finds another process. */
+  stop(): void;
+  readonly isStopping: boolean;
+}
+
+export interface ExchangesDependencies {
+  dispatcher: Dispatcher;
+  concurrency: Concurrency;
+  clock: Clock;
+}
+
+export function createExchanges({ dispatcher, concurrency, clock }: ExchangesDependencies): Exchanges {
+  const pending = new Set<Exchange>();
+  const lane = createRejectionLane(clock);
+  let isStopping = false;
+  let adjustAt = 0;
+  let beatAt = clock.now();
+  /** How late the last beat was: so long did requests wait before they were read, which no request can tell. */
+  let lagMs = 0;
+
+  /** A client that gave up has waited too long as well, and is the one to learn from where all do. */
+  function observe({ isNewcomer: isNew, request }: Exchange): void {
+    if (isNew) concurrency.observe(lagMs + clock.now() - request.startedAt);
+  }
+
+  function settle(exchange: Exchange, answer: Answer): void {
+    if (pending.delete(exchange)) observe(exchange);
+    if (exchange.isDone) return;
+    exchange.isDone = true;
+    write(exchange.res, answer, exchange.isHead, isStopping);
+  }
+
+  /** The more are turned away, the later they had better come back. */
+  function retryAfterSeconds(): number {
+    const crowds = Math.ceil(lane.size / concurrency.limit);
+    return Math.min(OVERLOAD_RETRY_AFTER_MAX_SECONDS, OVERLOAD_RETRY_AFTER_SECONDS + crowds);
+  }
+
+  return {
+    get size() {
+      return pending.size;
+    },
+    hasRoom: (method, path) => concurrency.hasRoom(method, path, pending.size),
+    begin(res, request, method, deadlineAt, isReading) {
+      const isHead = method === 'HEAD';
+      const isNew = isNewcomer(method, request.context.path);
+      const exchange = { res, isHead, isDone: false, isReading, deadlineAt, request, isNewcomer: isNew };
+      request.context.isAbandoned = () => exchange.isDone;
+      pending.add(exchange);
+      return exchange;
+    },
+    settle,
+    abandon(exchange) {
+      exchange.isDone = true;
+      if (pending.delete(exchange)) observe(exchange);
+    },
+    async run(exchange, body) {
+      exchange.isReading = false;
+      exchange.deadlineAt = clock.now() + REQUEST_DEADLINE_MS + REQUEST_GRACE_MS;
+      settle(exchange, await dispatcher.finish(exchange.request, body));
+    },
+    turnAway(res, path, isHead, mustEnd) {
+      const rejection: Rejection = {
+        isGone: false,
+        write: () => write(res, dispatcher.shed(path, retryAfterSeconds()), isHead, isStopping || mustEnd),
+      };
+      // Before it is answered: an answered response must not be touched any more.
+      res.onAborted(() => {
+        rejection.isGone = true;
+      });
+      // A turn later where the connection ends: a request that came in the same piece would be answered after it.
+      if (mustEnd) setImmediate(() => lane.add(rejection));
+      else lane.add(rejection);
+    },
+    watch() {
+      const now = clock.now();
+      pendingRequests.set(pending.size);
+      for (const exchange of [...pending]) {
+        if (exchange.deadlineAt > now) continue;
+        const { request, isReading } = exchange;
+        const answer = isReading
+          ? dispatcher.refuse(request, 'REQUEST_TIMEOUT', 'the body did not arrive in time')
+          : dispatcher.refuse(request, 'OUTCOME_UNKNOWN', 'the answer did not come in time');
+        settle(exchange, answer);
+      }
+    },
+    beat() {
+      lane.advance();
+      const now = clock.now();
+      lagMs = Math.max(0, now - beatAt - SHED_INTERVAL_MS);
+      beatAt = now;
+      if (now < adjustAt) return;
+      concurrency.adjust();
+      adjustAt = now + SHED_ADJUST_INTERVAL_MS;
+    },
+    stop() {
+      isStopping = true;
+      lane.flush();
+    },
+    get isStopping() {
+      return isStopping;
+    },
+  };
+}

@@ -1,0 +1,116 @@
+// The SQL that finds undone work of money in Postgres alone, for when the jobs are gone with their Redis. Each query is a page
+// in the order of its key, reads the small side first (see 0008_money.sql) and answers what a job is about. It changes nothing
+// but `finished_at`, the mark of a payment of which nothing is left to do.
+import type { Queryable } from '../../core/postgres/postgres.ts';
+
+export interface LostFilter {
+  /** Nothing younger: its job has not had its turn. 0 is everything. */
+  minAgeMs: number;
+  saleIds?: readonly string[] | undefined;
+  /** The last key of the page before; '' for the first. */
+  after: string;
+  limit: number;
+}
+
+const values = ({ minAgeMs, saleIds, after, limit }: LostFilter): unknown[] => [
+  minAgeMs,
+  saleIds ?? null,
+  after,
+  limit,
+];
+
+async function readKeys(db: Queryable, text: string, filter: LostFilter): Promise<string[]> {
+  const { rows } = await db.query<{ key: string }>(text, values(filter));
+  return rows.map((row) => row.key);
+}
+
+/** The purchases of a payment `pay`: one, or those of a cart's order. As two reads by index; an OR might read them all. */
+const LINES = `SELECT purchase_id, sale_id, status FROM purchases WHERE purchase_id = pay.purchase_id
+  UNION ALL SELECT purchase_id, sale_id, status FROM purchases WHERE order_ref = pay.purchase_id AND order_ref <> ''`;
+
+/** Live holds of eager sales for which no payment was begun, and payments that were begun and have no intent. */
+export async function findUnstarted(db: Queryable, filter: LostFilter): Promise<string[]> {
+  return readKeys(
+    db,
+    `SELECT p.purchase_id AS key FROM purchases p JOIN sales s ON s.sale_id = p.sale_id
+       LEFT JOIN payments pay ON pay.purchase_id = p.purchase_id
+      WHERE p.expires_at > now() AND p.status = 'RESERVED' AND p.order_ref = '' AND p.purchase_id > $3
+        AND ($1::float8 = 0 OR p.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
+        AND ($2::text[] IS NULL OR p.sale_id = ANY($2))
+        AND ((pay.payment_id IS NULL AND s.payment_start = 'eager')
+             OR (pay.status IN ('starting', 'requires_payment_method')
+                 AND ($1::float8 = 0 OR pay.updated_at <= now() - make_interval(secs => $1::float8 / 1000))))
+      ORDER BY p.purchase_id LIMIT $4`,
+    filter,
+  );
+}
+
+/** Payments that succeeded, of which not every purchase is sold or given back in Postgres. */
+export async function findUnsettled(db: Queryable, filter: LostFilter): Promise<string[]> {
+  return readKeys(
+    db,
+    `SELECT pay.purchase_id AS key FROM payments pay
+      WHERE pay.status = 'succeeded' AND pay.finished_at IS NULL AND pay.purchase_id > $3
+        AND ($1::float8 = 0 OR pay.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
+        AND ($2::text[] IS NULL OR EXISTS (SELECT FROM (${LINES}) l WHERE l.sale_id = ANY($2)))
+      ORDER BY pay.purchase_id LIMIT $4`,
+    filter,
+  );
+}
+
+/** Payments whose purchases, or some of them, have to be given back and were not, the other way round for refunds of the dashboard. */
+export async function findUnreturned(db: Queryable, filter: LostFilter): Promise<string[]> {
+  return readKeys(
+    db,
+    `SELECT DISTINCT pay.purchase_id AS key
+       FROM returns_due r JOIN purchases l ON l.purchase_id = r.purchase_id
+       JOIN payments pay ON pay.purchase_id = CASE WHEN l.order_ref = '' THEN l.purchase_id ELSE l.order_ref END
+      WHERE pay.purchase_id > $3 AND ($1::float8 = 0 OR r.at <= now() - make_interval(secs => $1::float8 / 1000))
+        AND ($2::text[] IS NULL OR l.sale_id = ANY($2))
+      UNION SELECT pay.purchase_id FROM refunds r JOIN purchases l ON l.purchase_id = r.purchase_id
+       JOIN payments pay ON pay.purchase_id = CASE WHEN l.order_ref = '' THEN l.purchase_id ELSE l.order_ref END
+      WHERE r.status = 'pending' AND r.provider_refund_id IS NULL AND pay.purchase_id > $3
+        AND ($1::float8 = 0 OR r.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
+        AND ($2::text[] IS NULL OR l.sale_id = ANY($2))
+      UNION SELECT r.purchase_id FROM refunds r JOIN orders o ON o.purchase_id = r.purchase_id
+      WHERE r.reason = 'DASHBOARD' AND r.status NOT IN ('failed', 'canceled') AND r.purchase_id > $3
+        AND o.status IN ('CONFIRMED', 'PACKED', 'SHIPPED', 'DELIVERED')
+        AND ($1::float8 = 0 OR r.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
+        AND ($2::text[] IS NULL OR o.sale_id = ANY($2))
+      ORDER BY key LIMIT $4`,
+    filter,
+  );
+}
+
+/** Payments that could still be made although their orders have ended, and that nobody has looked at for a while. */
+export async function findUncanceled(db: Queryable, filter: LostFilter): Promise<string[]> {
+  return readKeys(
+    db,
+    `SELECT pay.purchase_id AS key FROM payments pay JOIN orders o ON o.order_id = pay.order_id
+      WHERE pay.status IN ('requires_payment_method', 'processing', 'failed')
+        AND ($1::float8 = 0 OR pay.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
+        AND o.status IN ('EXPIRED', 'CANCELLED', 'FAILED') AND pay.purchase_id > $3
+        AND ($2::text[] IS NULL OR o.sale_id = ANY($2))
+      ORDER BY pay.purchase_id LIMIT $4`,
+    filter,
+  );
+}
+
+/** Marks those of the paid payments of which nothing is left to do: each purchase is sold, or its refund is with the provider. */
+export async function finishPayments(db: Queryable, limit: number): Promise<number> {
+  const { rowCount } = await db.query(
+    `UPDATE payments SET finished_at = now()
+      WHERE finished_at IS NULL AND payment_id IN (
+        SELECT pay.payment_id FROM payments pay CROSS JOIN LATERAL (
+                 SELECT bool_and(l.status = 'CONFIRMED' OR r.provider_refund_id IS NOT NULL) AS is_done
+                   FROM (${LINES}) l LEFT JOIN refunds r ON r.purchase_id = l.purchase_id) lines
+         WHERE pay.status = 'succeeded' AND pay.finished_at IS NULL AND lines.is_done LIMIT $1)`,
+    [limit],
+  );
+  return rowCount;
+}
+
+/** Nothing is left to give back for these: it is with the provider, or was never paid. */
+export async function clearReturns(db: Queryable, purchaseIds: readonly string[]): Promise<void> {
+  await db.query('DELETE FROM returns_due WHERE purchase_id = ANY($1::text[])', [[...purchaseIds].sort()]);
+}
