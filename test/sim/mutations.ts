@@ -1,0 +1,259 @@
+// Planted bugs, one at a time, in the code as it is loaded: a text of the scripts or of the SQL is replaced, or a part of a
+// process is a faulty one. Each must be found by the checks; a text that is no longer there is an error, not a pass.
+import { createHash } from 'node:crypto';
+import { scripts } from '../../actors/scripts.ts';
+import type { StockStore } from '../../actors/stock-store.ts';
+import type { SqlPatch } from './postgres-wire.ts';
+import type { Surgery } from './processes.ts';
+
+export interface Mutation {
+  readonly name: string;
+  /** What goes wrong, in words. */
+  readonly bug: string;
+  readonly lua?: readonly (readonly [find: string, replace: string])[];
+  readonly sql?: readonly [find: string, replace: string];
+  readonly surgery?: Surgery;
+}
+
+const END_HOLD = '  uncount_buyer(sale, p, id)\n  touch(id, p, p[QUANTITY], -p[QUANTITY], 0)';
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'units-lost',
+    bug: 'a hold that ends does not give its units back',
+    lua: [[END_HOLD, '  uncount_buyer(sale, p, id)\n  touch(id, p, 0, -p[QUANTITY], 0)']],
+  },
+  {
+    name: 'units-doubled',
+    bug: 'a refund gives its units back twice',
+    lua: [['touch(id, p, p[QUANTITY], 0, -p[QUANTITY])', 'touch(id, p, 2 * p[QUANTITY], 0, -p[QUANTITY])']],
+  },
+  {
+    name: 'hold-kept',
+    bug: 'a confirmed purchase stays among the holds that are to end',
+    lua: [
+      [
+        "  s.holds_rem[#s.holds_rem + 1] = id\n  set_status(sale, p, 'CONFIRMED')",
+        "  set_status(sale, p, 'CONFIRMED')",
+      ],
+    ],
+  },
+  {
+    name: 'newcomer-overtakes',
+    bug: 'free stock goes to whoever asks, though others wait',
+    lua: [['s.waiters > 0 or quantity > s.available', 'quantity > s.available']],
+  },
+  {
+    name: 'small-overtakes',
+    bug: 'a head that wants more than is free is passed over',
+    lua: [['if p[QUANTITY] > s.available then return false end', 'if p[QUANTITY] > s.available then return true end']],
+  },
+  {
+    name: 'limit-ignored',
+    bug: 'nobody asks for the limit of a buyer',
+    lua: [['entry.units + quantity > sale.perBuyerLimit', 'entry.units + quantity > 1e9']],
+  },
+  {
+    name: 'limit-not-uncounted',
+    bug: 'a hold that ends still counts for its buyer',
+    lua: [[END_HOLD, '  touch(id, p, p[QUANTITY], -p[QUANTITY], 0)']],
+  },
+  {
+    name: 'ticket-skipped',
+    bug: 'now and then a ticket is left out',
+    lua: [['s.lastTicket = s.lastTicket + 1\n', 's.lastTicket = s.lastTicket + (NOW % 5 == 0 and 2 or 1)\n']],
+  },
+  {
+    name: 'retry-not-recognised',
+    bug: 'the purchase id is not looked up',
+    lua: [
+      [
+        '  if known then\n    if not is_same(known, item)',
+        '  if known and known[VERSION] < 0 then\n    if not is_same(known, item)',
+      ],
+    ],
+  },
+  {
+    name: 'key-not-bound',
+    bug: 'the same key with another body is answered as if it were the same',
+    lua: [["if not is_same(known, item) then return { 'r', 'KEY_REUSED', '' } end", '']],
+  },
+  {
+    name: 'restock-repeated',
+    bug: 'a delivery that is told twice counts twice',
+    lua: [['if earlier then return', 'if earlier == nil then return']],
+  },
+  {
+    name: 'late-without-room',
+    bug: 'a late payment takes stock though somebody waits, or none is there',
+    lua: [['if p[HAD_HOLD] == 1 and has_room(p, sale, s) then', 'if p[HAD_HOLD] == 1 then']],
+  },
+  {
+    name: 'refund-not-sticky',
+    bug: 'a payment that was to be refunded takes stock when it is told again',
+    lua: [["if p[REFUND_DUE] == 1 then return 'REFUND' end", '']],
+  },
+  {
+    name: 'record-dropped',
+    bug: 'the last record of a large entry is not told',
+    lua: [
+      [
+        '  local blob = cmsgpack.pack(records)',
+        '  if #records > 2 then records[#records] = nil end\n  local blob = cmsgpack.pack(records)',
+      ],
+    ],
+  },
+  {
+    name: 'line-forgotten',
+    bug: 'units of holds that end are not offered to the line',
+    lua: [
+      ['    offers = offer(sale, s, offers)\n', ''],
+      ['  expire_due(sale, s, 64)\n  offer(sale, s, 256)\n', '  expire_due(sale, s, 64)\n'],
+    ],
+  },
+  {
+    name: 'sold-out-too-soon',
+    bug: 'sold out is said while held units may come back',
+    lua: [
+      [
+        "if quantity > s.loaded - s.sold then return 'SOLD_OUT' end",
+        "if quantity > s.available then return 'SOLD_OUT' end",
+      ],
+    ],
+  },
+  {
+    name: 'hopeless-wait',
+    bug: 'whoever waits for more than can ever come is not told',
+    lua: [['  budget = end_hopeless(sale, s, budget)\n', '']],
+  },
+  {
+    name: 'hold-never-ends',
+    bug: 'the sweep is told to come a minute later',
+    lua: [
+      [
+        "redis.call('ZADD', DEADLINES, first[2], s.member)",
+        "redis.call('ZADD', DEADLINES, first[2] + 60000, s.member)",
+      ],
+    ],
+  },
+  {
+    name: 'starts-miscounted',
+    bug: 'a payment that starts stays in the backlog',
+    lua: [['math.max(0, sale.unstarted - 1)', 'math.max(0, sale.unstarted)']],
+  },
+  {
+    name: 'restart-not-compared',
+    bug: 'a Redis that was restarted is used without a look at Postgres',
+    lua: [["if fence[5] ~= RUN then return reply('FENCED', 'UNCHECKED') end", '']],
+  },
+  {
+    name: 'older-copy-accepted',
+    bug: 'a Redis that is behind what Postgres knows is attached to',
+    lua: [["if has_seq < seq then return answer('FENCED', 'this Redis is behind Postgres') end", '']],
+  },
+  {
+    name: 'no-version-guard',
+    bug: 'an older record overwrites a newer one in Postgres',
+    sql: ['WHERE excluded.version > purchases.version', ''],
+  },
+  {
+    name: 'order-left-behind',
+    bug: 'the order does not follow every change of its purchase',
+    sql: ['WHERE excluded.version > orders.version', 'WHERE excluded.version > orders.version + 1'],
+  },
+  {
+    name: 'load-not-added',
+    bug: 'a delivery is in the ledger and not in the item',
+    sql: ['SET loaded = i.loaded + s.d_loaded', 'SET loaded = i.loaded'],
+  },
+  {
+    name: 'acknowledged-before-commit',
+    bug: 'an outbox entry is deleted before Postgres has it',
+    surgery: {
+      async applied(step, stock, partition, entryIds) {
+        if (step === 'read') await stock.acknowledge(partition, entryIds);
+      },
+    },
+  },
+  {
+    name: 'settled-without-stock',
+    bug: 'a payment is called settled and its purchase is never confirmed',
+    surgery: {
+      stock: (stock) =>
+        withFault(stock, {
+          confirm: async (items) => items.map(({ purchaseId }) => ({ purchaseId, decision: 'CONFIRMED' as const })),
+        }),
+    },
+  },
+  {
+    name: 'money-kept',
+    bug: 'a refund is written down and never asked for',
+    surgery: {
+      gateway: (gateway) => ({
+        ...gateway,
+        refund: async ({ purchaseId, intentId, amount }) => ({
+          kind: 'refund',
+          refund: { refundId: `re_${purchaseId}`, intentId, amount, status: 'succeeded', purchaseId, failure: '' },
+        }),
+      }),
+    },
+  },
+  {
+    name: 'refund-repeated',
+    bug: 'nobody looks whether the money was returned before, and each try has a new key',
+    surgery: {
+      gateway: (gateway, world) => ({
+        ...gateway,
+        refundsOf: async () => [],
+        refund: (order) => gateway.refund({ ...order, attempt: world.timeline.events + 2 }),
+      }),
+    },
+  },
+  {
+    name: 'wrong-ticket-told',
+    bug: 'now and then a buyer is told the ticket of the next one',
+    surgery: {
+      stock: (stock, world) =>
+        withFault(stock, {
+          async reserve(saleId, sku, items) {
+            const real = await stock.reserve(saleId, sku, items);
+            if (!world.random.isLucky(0.1)) return real;
+            const swapped = real.outcomes.map((outcome) =>
+              outcome.kind === 'purchase'
+                ? { ...outcome, purchase: { ...outcome.purchase, ticket: outcome.purchase.ticket + 1 } }
+                : outcome,
+            );
+            return { ...real, outcomes: swapped };
+          },
+        }),
+    },
+  },
+];
+
+/** The store's states are getters, which a copy would freeze. */
+function withFault(stock: StockStore, faulty: Partial<StockStore>): StockStore {
+  return new Proxy(stock, { get: (target, name) => Reflect.get(name in faulty ? faulty : target, name) as unknown });
+}
+
+/** Puts the bug in; answers how it is taken out again. */
+export function plant(mutation: Mutation): { surgery: Surgery; patchSql: SqlPatch; heal: () => void } {
+  const originals = Object.values(scripts).map((script) => ({ script, source: script.source, sha: script.sha }));
+  for (const [find, replace] of mutation.lua ?? []) {
+    let places = 0;
+    for (const { script } of originals) {
+      if (!script.source.includes(find)) continue;
+      script.source = script.source.replace(find, () => replace);
+      script.sha = createHash('sha1').update(script.source).digest('hex');
+      places += 1;
+    }
+    if (places === 0) throw new Error(`${mutation.name}: no script contains ${JSON.stringify(find)}`);
+  }
+  const { sql } = mutation;
+  return {
+    surgery: mutation.surgery ?? {},
+    patchSql: (text) => (sql === undefined ? text : text.replace(sql[0], sql[1])),
+    heal() {
+      for (const { script, source, sha } of originals) Object.assign(script, { source, sha });
+    },
+  };
+}

@@ -1,0 +1,185 @@
+// Looks at Redis from outside, after every script: in one call the fence, the agenda, what is new in the outbox and, where
+// something is new, every key of the partition's sales as it is. The system under test knows nothing of it.
+import { decodeOutbox, type OutboxRecord, type Purchase, toPurchase } from '../../actors/records.ts';
+import { keys } from '../../actors/keys.ts';
+import { unpack } from '../../core/redis/msgpack.ts';
+import type { Redis } from '../../core/redis/redis.ts';
+
+export interface SkuLook {
+  readonly saleId: string;
+  readonly sku: string;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly isBlocked: boolean;
+  readonly line: ReadonlyMap<string, number>;
+  readonly holds: ReadonlyMap<string, number>;
+  readonly big: ReadonlyMap<string, number>;
+  readonly tickets: readonly string[];
+  readonly orders: readonly string[];
+}
+
+export interface SaleLook {
+  readonly saleId: string;
+  readonly status: string;
+  readonly unstarted: number;
+  /** '<units> <id> …' by buyer. */
+  readonly buyers: ReadonlyMap<string, string>;
+  readonly skus: readonly SkuLook[];
+}
+
+export interface Light {
+  readonly epoch: number;
+  readonly seq: number;
+  /** A call of the right epoch is answered: compared with Postgres, and not being rebuilt. */
+  readonly isOpen: boolean;
+  /** Entries that are not applied. */
+  readonly outbox: number;
+  /** When a sweep has something to do; Infinity when never. */
+  readonly firstDue: number;
+}
+
+export interface Look extends Light {
+  readonly partition: number;
+  /** Absent where nothing is new. */
+  readonly news?: {
+    readonly entries: readonly { id: string; records: OutboxRecord[] }[];
+    readonly sales: readonly SaleLook[];
+    readonly purchases: ReadonlyMap<string, Purchase>;
+    readonly deadlines: ReadonlyMap<string, number>;
+  };
+}
+
+const LOOK = `
+local tag = string.match(KEYS[1], '^(db:{p%d+}:)fence$')
+local fence = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'run', 'rebuilding')
+local run = string.match(redis.call('INFO', 'server'), '\\nrun_id:(%x%x%x%x%x%x%x%x%x%x%x%x)') or ''
+local function first(name)
+  local entry = redis.call('ZRANGE', tag .. name, 0, 0, 'WITHSCORES')
+  return entry[2] or ''
+end
+local is_open = (fence[3] == run and not fence[4]) and 1 or 0
+local light = { fence[1] or '0', fence[2] or '0', is_open, redis.call('XLEN', tag .. 'outbox'),
+  first('deadlines'), first('admissions'), first('schedule') }
+if (fence[1] or '0') == ARGV[1] and (fence[2] or '0') == ARGV[2] then return { light } end
+local from = (fence[1] or '0') == ARGV[1] and ('(' .. ARGV[2] .. '-99999') or '-'
+local sales, ids = {}, {}
+for i = 3, #ARGV do
+  local words = {}
+  for word in string.gmatch(ARGV[i], '%S+') do words[#words + 1] = word end
+  local skus = {}
+  for j = 2, #words do
+    local name = words[1] .. ':' .. words[j]
+    local tickets, orders = redis.call('LRANGE', tag .. 'tickets:' .. name, 0, -1), redis.call('LRANGE', tag .. 'orders:' .. name, 0, -1)
+    for _, id in ipairs(tickets) do ids[#ids + 1] = id end
+    for _, id in ipairs(orders) do ids[#ids + 1] = id end
+    skus[#skus + 1] = { redis.call('HGETALL', tag .. 'stock:' .. name), redis.call('ZRANGE', tag .. 'line:' .. name, 0, -1, 'WITHSCORES'),
+      redis.call('ZRANGE', tag .. 'holds:' .. name, 0, -1, 'WITHSCORES'), redis.call('ZRANGE', tag .. 'big:' .. name, 0, -1, 'WITHSCORES'),
+      tickets, orders }
+  end
+  sales[#sales + 1] = { redis.call('HMGET', tag .. 'sale:' .. words[1], 'status', 'unstarted'),
+    redis.call('HGETALL', tag .. 'buyers:' .. words[1]), skus }
+end
+local raws = {}
+for i, id in ipairs(ids) do raws[i] = redis.call('GET', tag .. 'purchase:' .. id) or '' end
+return { light, redis.call('XRANGE', tag .. 'outbox', from, '+'), sales, ids, raws,
+  redis.call('ZRANGE', tag .. 'deadlines', 0, -1, 'WITHSCORES') }
+`;
+
+type RawSku = readonly [Buffer[], Buffer[], Buffer[], Buffer[], Buffer[], Buffer[]];
+type RawSale = readonly [[Buffer | null, Buffer | null], Buffer[], RawSku[]];
+type RawLook = readonly [
+  light: readonly [Buffer, Buffer, number, number, Buffer, Buffer, Buffer],
+  entries?: readonly (readonly [Buffer, readonly Buffer[]])[],
+  sales?: readonly RawSale[],
+  ids?: readonly Buffer[],
+  raws?: readonly Buffer[],
+  deadlines?: readonly Buffer[],
+];
+
+const pairs = (flat: readonly Buffer[]): [string, string][] =>
+  Array.from({ length: flat.length / 2 }, (_, i) => [String(flat[2 * i]), String(flat[2 * i + 1])]);
+const scores = (flat: readonly Buffer[]): Map<string, number> =>
+  new Map(pairs(flat).map(([member, score]) => [member, Number(score)]));
+
+export interface Observed {
+  readonly saleId: string;
+  readonly skus: readonly string[];
+}
+
+export interface Observer {
+  look(partition: number, sales: readonly Observed[]): Promise<Look>;
+  /** The next look shows everything. */
+  forget(partition: number): void;
+}
+
+let sha: string | undefined;
+
+export function createObserver(redis: Redis): Observer {
+  const known = new Map<number, { epoch: string; seq: string }>();
+  const decoded = new Map<string, { raw: Buffer; purchase: Purchase }>();
+
+  function decode(id: string, raw: Buffer): Purchase {
+    const before = decoded.get(id);
+    if (before !== undefined && before.raw.equals(raw)) return before.purchase;
+    // The scripts wrote it; bytes of another kind make a purchase that no check accepts.
+    const purchase = toPurchase(id, unpack(raw) as Parameters<typeof toPurchase>[1]);
+    decoded.set(id, { raw, purchase });
+    return purchase;
+  }
+
+  function toSku(saleId: string, sku: string, [stock, line, holds, big, tickets, orders]: RawSku): SkuLook {
+    const fields = new Map(pairs(stock));
+    const counts = Object.fromEntries(
+      [...fields]
+        .filter(([name]) => name !== 'currency' && name !== 'blocked')
+        .map(([name, text]) => [name, Number(text)]),
+    );
+    const isBlocked = (fields.get('blocked') ?? '') !== '';
+    return {
+      ...{ saleId, sku, counts, isBlocked, line: scores(line), holds: scores(holds), big: scores(big) },
+      ...{ tickets: tickets.map(String), orders: orders.map(String) },
+    };
+  }
+
+  return {
+    forget: (partition) => void known.delete(partition),
+    async look(partition, sales) {
+      const before = known.get(partition) ?? { epoch: '-', seq: '-' };
+      const words = sales.map(({ saleId, skus }) => [saleId, ...skus].join(' '));
+      sha ??= String(await redis.script('LOAD', LOOK));
+      const raw = await redis.callBuffer('EVALSHA', sha, 1, keys.fence(partition), before.epoch, before.seq, ...words);
+      // The reply of the script above.
+      const [light, entries, saleRows, ids, raws, deadlines] = raw as RawLook;
+      const [epoch, seq, isOpen, outbox, ...dues] = light;
+      const due = dues.map((text) => (text.length === 0 ? Number.POSITIVE_INFINITY : Number(String(text))));
+      const base = {
+        ...{ partition, epoch: Number(String(epoch)), seq: Number(String(seq)), isOpen: isOpen === 1, outbox },
+        firstDue: Math.min(...due),
+      };
+      if (entries === undefined) return base;
+      known.set(partition, { epoch: String(epoch), seq: String(seq) });
+      const purchases = new Map<string, Purchase>();
+      ids?.forEach((id, i) => {
+        const bytes = raws?.[i];
+        if (bytes !== undefined && bytes.length > 0) purchases.set(String(id), decode(String(id), bytes));
+      });
+      const saleLooks = (saleRows ?? []).map(([fields, buyers, skus], i): SaleLook => {
+        const { saleId = '', skus: names = [] } = sales[i] ?? {};
+        return {
+          ...{ saleId, status: String(fields[0] ?? ''), unstarted: Number(String(fields[1] ?? 0)) },
+          buyers: new Map(pairs(buyers)),
+          skus: skus.map((sku, j) => toSku(saleId, names[j] ?? '', sku)),
+        };
+      });
+      return {
+        ...base,
+        news: {
+          entries: entries.map(([id, fields]) => ({
+            id: String(id),
+            records: decodeOutbox(fields[1] ?? Buffer.alloc(0)),
+          })),
+          ...{ sales: saleLooks, purchases, deadlines: scores(deadlines ?? []) },
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,43 @@
+// Stores for `npm run sim`: a Redis and a Postgres of its own below the system's temporary folder, gone when it ends.
+// Nothing of theirs needs to survive, so nothing waits for a disk.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { migrate } from '../../core/postgres/migrate.ts';
+import { openPostgres } from '../../core/postgres/postgres.ts';
+import { connectRedis, whenReady } from '../../core/redis/redis.ts';
+import { startPostgres } from '../../core/services/postgres.ts';
+import { ensureRedis } from '../../core/services/redis-binary.ts';
+import { startRedis } from '../../core/services/redis.ts';
+import { openStage, prepareDatabase, type Stage } from './stage.ts';
+
+export async function openOwnStores(say: (line: string) => void): Promise<Stage & { close(): Promise<void> }> {
+  const directory = mkdtempSync(join(tmpdir(), 'doorbuster-sim-'));
+  const program = await ensureRedis(say);
+  const args = ['--appendonly', 'no'];
+  const redisService = await startRedis({ program, directory: join(directory, 'redis'), args, say });
+  const settings = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', autovacuum: 'off' };
+  const service = await startPostgres({ directory: join(directory, 'postgres'), password: 'sim', settings, say });
+  const first = openPostgres(service.url, { max: 1, name: 'simulation-setup' });
+  await migrate(first, new URL('../../db/migrations/', import.meta.url));
+  await prepareDatabase(first);
+  await first.close();
+  const postgres = openPostgres(service.url, { max: 1, name: 'simulation' });
+  const redis = connectRedis(redisService.url, 'scripts');
+  await whenReady(redis, 10_000);
+  const stage = await openStage(redis, postgres, service.url);
+  return {
+    ...stage,
+    async close() {
+      redis.disconnect();
+      await postgres.close();
+      redisService.kill('SIGKILL');
+      service.kill('SIGQUIT');
+      // The servers are no children to wait for, as far as Node's loop is concerned.
+      const patience = setInterval(() => undefined, 1_000);
+      await Promise.all([redisService.ended, service.ended]);
+      clearInterval(patience);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
