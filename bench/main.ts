@@ -6,12 +6,13 @@ import { barePost } from './bare-post.bench.ts';
 import { batchSizes } from './batch-sizes.bench.ts';
 import type { Bench, Surroundings } from './bench.ts';
 import { ordersWritten } from './orders-written.bench.ts';
+import { overload } from './overload.bench.ts';
 import { type Ran, toLines, toReport } from './report.ts';
 import { soldOut } from './sold-out.bench.ts';
 import { openStage, type Stage } from './stage.ts';
 
 /** Those that need no system come first: it is started by the first that does. The bare server is run around them all. */
-const BENCHES: readonly Bench[] = [batchSizes, accepted, soldOut, ordersWritten];
+const BENCHES: readonly Bench[] = [batchSizes, accepted, soldOut, ordersWritten, overload];
 
 const stopping = new AbortController();
 /** Rejects when the run is to end now, whatever is still under way. */

@@ -9,11 +9,21 @@ import type { Report } from '../../bench/report.ts';
 const MAIN = fileURLToPath(new URL('../../bench/main.ts', import.meta.url));
 const run = promisify(execFile);
 
-test('a quick bench of accepted purchases prints its findings, and its sales pass the audit', async () => {
-  const { stdout } = await run(process.execPath, [MAIN, '--quick', '--json', '--only', 'accepted']);
+test('quick benches of accepted purchases and of an overload print their findings, and their sales pass the audit', {
+  timeout: 180_000,
+}, async () => {
+  const { stdout } = await run(process.execPath, [
+    MAIN,
+    '--quick',
+    '--json',
+    '--only',
+    'accepted',
+    '--only',
+    'overload',
+  ]);
   const report = JSON.parse(stdout) as Report;
   const names = report.benches.map(({ name }) => name);
-  expect(names).toEqual(['bare-post', 'accepted', 'bare-post']);
+  expect(names).toEqual(['bare-post', 'accepted', 'overload', 'bare-post']);
   expect(report.benches.flatMap(({ problems }) => problems)).toEqual([]);
   expect(report).toMatchObject({ isOk: true, isQuick: true });
   expect(report.bare.mean).toBeGreaterThan(0);
@@ -22,6 +32,12 @@ test('a quick bench of accepted purchases prints its findings, and its sales pas
   expect(reached).toMatchObject({ count: 2_000, refused: {} });
   expect(reached?.ratio).toBeGreaterThan(0);
   expect(steady).toMatchObject({ perSecond: null, ratio: null, refused: {} });
+
+  // Nothing was refused but with 503 or 429, which say when to come back: else it would be among the problems.
+  const rows = report.benches[2]?.rows ?? [];
+  const overload = rows.find(({ what }) => what.startsWith('overload'));
+  expect(rows.map(({ what }) => what.split(',')[0])).toEqual(['peak', 'peak again', 'overload', 'afterwards']);
+  expect(overload?.count).toBeGreaterThan(0);
   for (const { latencies } of report.benches.flatMap(({ rows }) => rows)) {
     const { p50 = 0, p90 = 0, p99 = 0, p999 = 0, max = 0 } = latencies ?? {};
     expect(p50).toBeGreaterThan(0);
