@@ -3,8 +3,8 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Of the tests with many processes or many seeds each is long: begun last, one would keep a worker busy and the other idle. */
-const LONG = /\/test\/(sim|e2e)\//;
+/** Of those with many processes, many seeds or locks that must end each is long: begun last, one would keep a worker busy and the other idle. */
+const LONG = /\/test\/(?:(?:sim|e2e)\/|integration\/queue\.)/;
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
