@@ -113,7 +113,7 @@ async function runWaves(scene: Scene, { isQuick, say }: Surroundings): Promise<F
   // What else the machine does changes while this runs: the overload is held against what was reached before and after it.
   const share = flooded.goodput / ((peak.goodput + again.goodput) / 2);
   const recoveryMs = lastRejectionMs(flooded.result) - sizes.overloadSeconds * 1_000;
-  const shortfalls = isQuick ? [] : judge({ recoveryMs, after, memory });
+  const shortfalls = isQuick ? [] : judge({ share, recoveryMs, after, memory });
   return {
     rows: [
       { ...rowOf(peak, `peak, ${peak.perSecond}/s offered`), ratio: 1 },
@@ -122,9 +122,6 @@ async function runWaves(scene: Scene, { isQuick, say }: Surroundings): Promise<F
       { ...rowOf(after, `afterwards, ${quiet}/s offered`), ratio: after.goodput / quiet },
     ],
     notes: [
-      ...(isQuick || share >= GOODPUT_SHARE_MIN
-        ? []
-        : [`BELOW TARGET: goodput is ${share.toFixed(2)} of the peaks, ${GOODPUT_SHARE_MIN} is wanted.`]),
       'The ratio of the overload is over the mean of both peaks, that of the time afterwards over what was offered.',
       `The last rejection came ${Math.max(0, Math.round(recoveryMs))} ms after the last request fell due; outbox then ${backlog} records behind.`,
       `Memory in MB, largest in the first and in the second half of the overload: ${describeMemory(memory)}`,
@@ -191,9 +188,11 @@ function lastRejectionMs({ timeline }: FloodResult): number {
   return (timeline.findLastIndex(({ rejected }) => rejected > 0) + 1) * TIMELINE_MS;
 }
 
-function judge(seen: { recoveryMs: number; after: Ridden; memory: MemorySeries }): string[] {
-  const { recoveryMs, after, memory } = seen;
+function judge(seen: { share: number; recoveryMs: number; after: Ridden; memory: MemorySeries }): string[] {
+  const { share, recoveryMs, after, memory } = seen;
   const problems: string[] = [];
+  if (share < GOODPUT_SHARE_MIN)
+    problems.push(`goodput is ${share.toFixed(2)} of the peaks, ${GOODPUT_SHARE_MIN} is wanted`);
   if (recoveryMs > RECOVERY_MAX_MS) problems.push(`rejections went on for ${recoveryMs} ms after the load had fallen`);
   const { '201': _, ...refused } = after.result.statuses;
   if (Object.keys(refused).length > 0) problems.push(`afterwards it still refused: ${JSON.stringify(refused)}`);

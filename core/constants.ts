@@ -160,7 +160,7 @@ export const OVERLOAD_RETRY_AFTER_SECONDS = 1;
 /** And at most, where many times more are turned away than are served. */
 export const OVERLOAD_RETRY_AFTER_MAX_SECONDS = 10;
 /** Requests one process works on at once: three batches, 0.15 s of work at 10,000 purchases/s. At ten times the load 4,000 of them
- *  waited 0.53 s and 6,900/s were accepted; with 1,536 it was 0.23 s and 8,300/s. */
+ *  waited 0.53 s and 6,900/s were accepted; with 1,536 it was 0.24 s and 7,200/s. */
 export const REQUESTS_IN_FLIGHT_MAX = 1_536;
 /** However slow the answers: a batch under way and a full one behind it. With fewer, batches shrink and all gets slower still. */
 export const REQUESTS_IN_FLIGHT_MIN = 1_024;

@@ -173,6 +173,21 @@ describe('a Redis that was restarted', () => {
     Promise.all(Array.from({ length: 8 }, (_, p) => t.redis.hset(keys.fence(p), 'run', 'another_run_')));
   const item = { purchaseId: `pur_0${PARTITION}aaaaaaaa`, buyer: 'u', quantity: 1, fingerprint: 'f' };
 
+  /** The first of two processes was told of a purchase that this Redis then has no more. */
+  async function lose() {
+    const record = createEpochRecord();
+    for (let p = 0; p < 8; p++) record.rows.set(p, { epoch: 1, seq: 0 });
+    const [first, second] = [newStore(), newStore()];
+    await first.attach(record);
+    await second.attach(record);
+    const sale = saleOf();
+    await second.createSale(sale);
+    const older = (await t.redis.hget(fence, 'seq')) ?? '';
+    await first.reserve(sale.saleId, 'SHIRT', [item]);
+    await t.redis.hset(fence, 'seq', older);
+    return { first, second, record, sale };
+  }
+
   it('sells nothing before it was compared, and goes on where it agrees', async () => {
     const record = createEpochRecord();
     const sale = saleOf();
@@ -190,16 +205,7 @@ describe('a Redis that was restarted', () => {
   });
 
   it('is refused for what another process was told of, though the one that asks was not', async () => {
-    const record = createEpochRecord();
-    for (let p = 0; p < 8; p++) record.rows.set(p, { epoch: 1, seq: 0 });
-    const [first, second] = [newStore(), newStore()];
-    await first.attach(record);
-    await second.attach(record);
-    const sale = saleOf();
-    await second.createSale(sale);
-    const older = (await t.redis.hget(fence, 'seq')) ?? '';
-    await first.reserve(sale.saleId, 'SHIRT', [item]);
-    await t.redis.hset(fence, 'seq', older);
+    const { first, second, record, sale } = await lose();
     await restart();
     await expect(first.expire(PARTITION)).rejects.toMatchObject(fenced); // and tells what it saw
     await expect(second.expire(PARTITION)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
@@ -210,16 +216,7 @@ describe('a Redis that was restarted', () => {
   });
 
   it('stops everybody as soon as one process misses something in it, without a restart too', async () => {
-    const record = createEpochRecord();
-    for (let p = 0; p < 8; p++) record.rows.set(p, { epoch: 1, seq: 0 });
-    const [first, second] = [newStore(), newStore()];
-    await first.attach(record);
-    await second.attach(record);
-    const sale = saleOf();
-    await second.createSale(sale);
-    const older = (await t.redis.hget(fence, 'seq')) ?? '';
-    await first.reserve(sale.saleId, 'SHIRT', [item]);
-    await t.redis.hset(fence, 'seq', older);
+    const { first, second, record } = await lose();
     expect(await second.expire(PARTITION)).toMatchObject({ ended: 0 });
     await expect(first.expire(PARTITION)).rejects.toMatchObject(fenced);
     await expect.poll(() => t.redis.hexists(fence, 'run')).toBe(0);
