@@ -30,4 +30,4 @@ COPY web web
 USER node
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-CMD ["node", "api/main.ts"]
+CMD ["node", "--min-semi-space-size=64", "--max-semi-space-size=64", "api/main.ts"]

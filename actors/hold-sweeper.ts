@@ -1,7 +1,7 @@
 // The sweep: in every API and worker process, four times a second, it ends due holds, admits what the lines were owed
 // and moves sales by the clock. All of it is idempotent, so any number of sweepers may run; none is needed in particular.
 import { type Clock, jitter, sleep } from '../core/clock.ts';
-import { PARTITIONS, SWEEP_INTERVAL_MS } from '../core/constants.ts';
+import { PARTITIONS, SWEEP_INTERVAL_MS, SWEEP_SLICES_A_ROUND } from '../core/constants.ts';
 import { CodedError, hasCode, messageOf } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { counter, gauge } from '../core/metrics.ts';
@@ -29,17 +29,24 @@ async function admit(stock: StockStore, partition: number): Promise<{ admitted: 
   }
 }
 
+/** Ends due holds until none is left, or it is time to look at openings and lines again. True while there may be more. */
+async function expireSlices(stock: StockStore, partition: number): Promise<boolean> {
+  for (let sent = 0; sent < SWEEP_SLICES_A_ROUND; sent += 1) {
+    const { ended, hasMore, lagMs } = await stock.expire(partition);
+    if (ended > 0) expired.inc(ended);
+    if (ended > 0) lag.set(lagMs);
+    if (!hasMore) return false;
+  }
+  return true;
+}
+
 /** One look at one partition; repeats while a slice was full. */
 export async function sweepPartition(stock: StockStore, partition: number, signal?: AbortSignal): Promise<void> {
   for (let hasMore = true; hasMore && !signal?.aborted; ) {
-    const ended = await stock.expire(partition);
-    if (ended.ended > 0) {
-      expired.inc(ended.ended);
-      lag.set(ended.lagMs);
-    }
+    const hasDue = await expireSlices(stock, partition);
     const ticked = await stock.tick(partition);
     const admitted = await admit(stock, partition);
-    hasMore = ended.hasMore || ticked.hasMore || (admitted.hasMore && admitted.admitted > 0);
+    hasMore = hasDue || ticked.hasMore || (admitted.hasMore && admitted.admitted > 0);
   }
 }
 
@@ -47,24 +54,38 @@ export function createHoldSweeper(deps: { stock: StockStore; clock: Clock; log: 
   const { stock, log } = deps;
   const stopping = new AbortController();
   let loop: Promise<void> | undefined;
-  let lastFailure = '';
+  /** Those that are being swept: one whose Redis does not answer must not make the others late. */
+  const underWay = new Map<number, Promise<void>>();
+  const failures = new Map<number, string>();
 
-  async function sweepAll(): Promise<void> {
-    const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition);
-    const results = await Promise.allSettled(partitions.map((p) => sweepPartition(stock, p, stopping.signal)));
-    const failure = results.find((result) => result.status === 'rejected')?.reason;
-    const text = failure === undefined ? '' : failure instanceof CodedError ? failure.code : messageOf(failure);
-    // One line when the trouble begins or changes, not four a second.
-    if (text !== '' && text !== lastFailure) log.warn({ err: failure }, 'the sweep cannot reach its partitions');
-    lastFailure = text;
+  function tellFailure(partition: number, error: unknown): void {
+    const text = error instanceof CodedError ? error.code : messageOf(error);
+    // One line when a trouble begins, not four a second, nor one a partition.
+    const isKnown = [...failures.values()].includes(text);
+    if (!isKnown) log.warn({ err: error }, 'the sweep cannot reach its partitions');
+    failures.set(partition, text);
+  }
+
+  async function sweep(partition: number): Promise<void> {
+    try {
+      await sweepPartition(stock, partition, stopping.signal);
+      failures.delete(partition);
+    } catch (error) {
+      tellFailure(partition, error);
+    } finally {
+      underWay.delete(partition);
+    }
   }
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      if (stock.isAttached) await sweepAll();
+      for (let partition = 0; stock.isAttached && partition < PARTITIONS; partition++) {
+        if (!underWay.has(partition)) underWay.set(partition, sweep(partition));
+      }
       // Jittered, so that several processes do not sweep in step.
       await sleep(jitter(SWEEP_INTERVAL_MS), stopping.signal);
     }
+    await Promise.all(underWay.values());
   }
 
   return {

@@ -1,6 +1,7 @@
 // The verbs of a rebuild: a partition is taken over, filled again from what Postgres knows, and given back. Meanwhile it
 // answers nobody but the store that took it over. Part of the stock store.
 import { partitionOf } from '../core/ids.ts';
+import { untoldOf } from './buckets.ts';
 import { type Purchase, type SaleStatus, type SkuCounters, toCounters, toWirePurchase } from './records.ts';
 import type { WireCounters } from './records.ts';
 import type { SaleDefinition } from './sale-verbs.ts';
@@ -47,7 +48,8 @@ export function createRebuildVerbs(caller: ScriptCaller): RebuildVerbs {
     beginRebuild: (partition, epoch, seq) => caller.beginRebuild(partition, epoch, seq),
     async buildSale({ definition, status, version, purgeAt, items, skuVersion, operations }) {
       const { saleId } = definition;
-      const rows = items.map((i) => [i.sku, i.loaded, i.unitPrice, i.currency, skuVersion]);
+      const untold = untoldOf(saleId);
+      const rows = items.map((i) => [i.sku, i.loaded, i.unitPrice, i.currency, skuVersion, ...untold]);
       const known = operations.map((o) => [o.operationId, o.sku, o.by, o.keepMs]);
       const input = [saleId, termsOf(definition), [status, version, purgeAt], rows, known];
       bodyOf(await caller.call(homeOf(saleId), scripts.rebuildSale, input));

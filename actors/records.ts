@@ -1,7 +1,6 @@
 // The records that the scripts write and everybody else reads: a purchase, a SKU's counters, an outbox record.
-// Owns their positions in msgpack (the Lua side of the same table is scripts/lua/include/purchase.lua).
+// Owns their positions in replies (the Lua side of the same table is scripts/lua/include/purchase.lua); the outbox's: outbox.ts.
 // Decides nothing: a status moves only in a script.
-import { pack, unpack } from '../core/redis/msgpack.ts';
 
 export type PurchaseStatus =
   | 'WAITING'
@@ -60,6 +59,8 @@ export interface SkuCounters {
   /** Ticket at the head of the line; `lastTicket + 1` when nobody waits. */
   readonly head: number;
   readonly lastTicket: number;
+  /** Only of a bucket: 1 + the units that are unsold in all buckets of the sale, at most. */
+  readonly everywhere?: number;
 }
 
 /** Signed changes of a SKU's counts. */
@@ -98,7 +99,7 @@ export interface SaleRecord {
 
 export type OutboxRecord = PurchaseRecord | StockRecord | SaleRecord;
 
-type WirePurchase = readonly [
+export type WirePurchase = readonly [
   version: number,
   status: PurchaseStatus,
   buyer: string,
@@ -117,12 +118,6 @@ type WirePurchase = readonly [
   isRefundDue: number,
   hadHold: number,
 ];
-type WireMovement = readonly [available: number, held: number, sold: number, loaded: number];
-export type WireRecord =
-  | readonly ['p', number, string, WireMovement, WirePurchase]
-  | readonly ['s', number, string, string, string, WireMovement, string, number]
-  | readonly ['e', number, string, SaleStatus, number, number];
-
 export function toPurchase(purchaseId: string, wire: WirePurchase): Purchase {
   return {
     purchaseId,
@@ -180,44 +175,11 @@ export type WireCounters = readonly [
   waiting: number,
   head: number,
   lastTicket: number,
+  everywhere?: number,
 ];
 
 export function toCounters(wire: WireCounters): SkuCounters {
-  const [saleId, sku, saleStatus, version, loaded, available, held, sold, waiting, head, lastTicket] = wire;
-  return { saleId, sku, saleStatus, version, loaded, available, held, sold, waiting, head, lastTicket };
-}
-
-const toMovement = ([available, held, sold, loaded]: WireMovement): Movement => ({ available, held, sold, loaded });
-const toWireMovement = (m: Movement): WireMovement => [m.available, m.held, m.sold, m.loaded];
-
-export function toRecord(wire: WireRecord): OutboxRecord {
-  if (wire[0] === 'p') {
-    return { kind: 'purchase', seq: wire[1], movement: toMovement(wire[3]), ...toPurchase(wire[2], wire[4]) };
-  }
-  if (wire[0] === 's') {
-    const [, seq, movementId, saleId, sku, movement, reason, at] = wire;
-    return { kind: 'stock', seq, movementId, saleId, sku, movement: toMovement(movement), reason, at };
-  }
-  const [, seq, saleId, status, version, at] = wire;
-  return { kind: 'sale', seq, saleId, status, version, at };
-}
-
-/** Decodes an outbox entry's field `b`. Throws on bytes that no script wrote. */
-export function decodeOutbox(blob: Uint8Array): OutboxRecord[] {
-  // The scripts are the only writers; a foreign blob fails in toRecord or at its first use as a data error.
-  const wire = unpack(blob) as WireRecord[];
-  return wire.map(toRecord);
-}
-
-/** The inverse of `decodeOutbox`, for tools and tests that write an outbox by hand. */
-export function encodeOutbox(records: readonly OutboxRecord[]): Buffer {
-  return pack(
-    records.map((r): WireRecord => {
-      if (r.kind === 'purchase') return ['p', r.seq, r.purchaseId, toWireMovement(r.movement), toWirePurchase(r)];
-      if (r.kind === 'stock') {
-        return ['s', r.seq, r.movementId, r.saleId, r.sku, toWireMovement(r.movement), r.reason, r.at];
-      }
-      return ['e', r.seq, r.saleId, r.status, r.version, r.at];
-    }),
-  );
+  const [saleId, sku, saleStatus, version, loaded, available, held, sold, waiting, head, lastTicket, everywhere] = wire;
+  const counters = { saleId, sku, saleStatus, version, loaded, available, held, sold, waiting, head, lastTicket };
+  return everywhere === undefined ? counters : { ...counters, everywhere };
 }

@@ -2,7 +2,7 @@
 // It covers everything written before it, whoever wrote it, so all who wait for a partition share the next one.
 import { REPLICA_WAIT_MS, SCRIPT_TIMEOUT_MS } from '../core/constants.ts';
 import { fault } from '../core/errors.ts';
-import { type Redis, whenReady } from '../core/redis/redis.ts';
+import { nodeOf, type Redis, whenReady } from '../core/redis/redis.ts';
 import { runScript } from '../core/redis/scripts.ts';
 import { keys } from './keys.ts';
 import { scripts } from './scripts.ts';
@@ -23,8 +23,11 @@ export function createReplicaBarrier({ redis, replicas }: { redis: Redis; replic
   async function wait(partition: number): Promise<string> {
     await whenReady(own, REPLICA_WAIT_MS);
     // Sent together: if the connection is lost between the two, both fail, and no other Redis is asked for the second.
-    const pulse = runScript(own, scripts.pulse, [keys.fence(partition)], [], SCRIPT_TIMEOUT_MS);
-    const [run, reached] = await Promise.all([pulse, own.wait(replicas, REPLICA_WAIT_MS)]);
+    const node = nodeOf(own, keys.fence(partition));
+    // A cluster connects to a node with the first command for it.
+    if (node.status === 'wait') await node.connect();
+    const pulse = runScript(node, scripts.pulse, [keys.fence(partition)], [], SCRIPT_TIMEOUT_MS);
+    const [run, reached] = await Promise.all([pulse, node.wait(replicas, REPLICA_WAIT_MS)]);
     if (reached < replicas) throw fault('OUTCOME_UNKNOWN', `${reached} of ${replicas} replicas have it`);
     return String(run);
   }

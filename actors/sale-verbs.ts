@@ -1,6 +1,8 @@
 // The verbs that concern a whole sale: install, open, pause, close, restock, count. Part of the stock store.
 import { SLICE_MAX, RETENTION_AFTER_CLOSE_MS } from '../core/constants.ts';
 import { partitionOf } from '../core/ids.ts';
+import { type BucketVerbs, createBucketVerbs } from './bucket-verbs.ts';
+import { untoldOf } from './buckets.ts';
 import { type BlockVerbs, createBlockVerbs } from './block-verbs.ts';
 import {
   type Purchase,
@@ -50,7 +52,7 @@ export interface Census {
   readonly next: number;
 }
 
-export interface SaleVerbs extends BlockVerbs {
+export interface SaleVerbs extends BlockVerbs, BucketVerbs {
   /** Idempotent by sale id. */
   createSale(sale: SaleDefinition): Promise<{ created: boolean }>;
   setSaleState(
@@ -97,7 +99,8 @@ export function createSaleVerbs(caller: ScriptCaller): SaleVerbs {
   async function createSale(sale: SaleDefinition): Promise<{ created: boolean }> {
     const partition = partitionOf(sale.saleId);
     if (partition === undefined) throw new RangeError(`sale id ${sale.saleId} names no partition`);
-    const items = sale.items.map((i) => [i.sku, i.stock, i.unitPrice, i.currency]);
+    const untold = untoldOf(sale.saleId);
+    const items = sale.items.map((i) => [i.sku, i.stock, i.unitPrice, i.currency, ...untold]);
     const input = [sale.saleId, termsOf(sale), sale.startNow ? 1 : 0, items];
     const [created] = bodyOf(await caller.call(partition, scripts.saleCreate, input)) as [number];
     return { created: created === 1 };
@@ -114,6 +117,7 @@ export function createSaleVerbs(caller: ScriptCaller): SaleVerbs {
 
   return {
     ...createBlockVerbs(caller),
+    ...createBucketVerbs(caller),
     createSale,
     async setSaleState(saleId, verb) {
       const partition = partitionOf(saleId);

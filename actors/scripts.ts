@@ -23,6 +23,8 @@ export const scripts = {
   saleCreate: load('sale-create'),
   saleState: load('sale-state'),
   saleTick: load('sale-tick'),
+  bucketMove: load('bucket-move'),
+  bucketTell: load('bucket-tell'),
   snapshot: load('snapshot'),
   look: load('look'),
   census: load('census'),

@@ -12,7 +12,7 @@ import {
   RESERVE_BATCH_MAX,
   RETRY_DELAY_MS,
 } from '../core/constants.ts';
-import { counter, histogram } from '../core/metrics.ts';
+import { histogram, type Tally, tallies } from '../core/metrics.ts';
 import { createSoldOutMemory } from './sold-out-memory.ts';
 import type { StockFeed } from './stock-feed.ts';
 import type { BuyOutcome, ReserveItem, StockStore } from './stock-store.ts';
@@ -27,6 +27,8 @@ export interface BuyRequest extends ReserveItem {
 export interface Counter {
   /** Rejects OVERLOADED (mailbox full), UNAVAILABLE (nothing was done) or OUTCOME_UNKNOWN (it may have been) by the deadline. */
   buy(request: BuyRequest, deadlineAt: number, isAbandoned?: () => boolean): Promise<BuyOutcome>;
+  /** The same as a `buy` without a key would find, as far as it is remembered here; counted as an answer where it is true. */
+  isSoldOut(saleId: string, sku: string, quantity: number): boolean;
   /** Refuses newcomers and answers those who are in. */
   drain(): Promise<void>;
 }
@@ -37,7 +39,19 @@ const batchSize = histogram(
   [],
   [1, 4, 16, 64, 128, 256, 512],
 );
-const outcomes = counter('doorbuster_purchase_outcomes_total', 'Answers to purchases by outcome', ['outcome']);
+const outcomes = tallies('doorbuster_purchase_outcomes_total', 'Answers to purchases by outcome', ['outcome']);
+const soldOut = outcomes('SOLD_OUT');
+const boundOutcomes = new Map<string, Tally>();
+
+function countOutcome(outcome: BuyOutcome): void {
+  const name = outcome.kind === 'purchase' ? outcome.purchase.status : outcome.code;
+  let bound = boundOutcomes.get(name);
+  if (bound === undefined) {
+    bound = outcomes(name);
+    boundOutcomes.set(name, bound);
+  }
+  bound.inc();
+}
 
 export function createCounter(deps: { stock: StockStore; clock: Clock; feed?: StockFeed }): Counter {
   const { stock, clock, feed } = deps;
@@ -61,6 +75,7 @@ export function createCounter(deps: { stock: StockStore; clock: Clock; feed?: St
           batchSize.observe(batch.length);
           const { outcomes: replies, counters } = await stock.reserve(saleId, sku, batch);
           if (counters) memory.update(counters);
+          replies.forEach(countOutcome);
           return replies;
         },
       });
@@ -69,17 +84,19 @@ export function createCounter(deps: { stock: StockStore; clock: Clock; feed?: St
   const eviction = setInterval(() => directory.evictIdle(), ACTOR_IDLE_MS / 2);
   eviction.unref();
 
+  function isSoldOut(saleId: string, sku: string, quantity: number): boolean {
+    if (!memory.isSoldOut(saleId, sku, quantity)) return false;
+    soldOut.inc();
+    return true;
+  }
+
   return {
     async buy(request, deadlineAt, isAbandoned) {
-      const { saleId, sku, hasKey, ...item } = request;
-      if (!hasKey && memory.isSoldOut(saleId, sku, item.quantity)) {
-        outcomes.inc({ outcome: 'SOLD_OUT' });
-        return { kind: 'refused', code: 'SOLD_OUT' };
-      }
-      const outcome = await directory.get(`${saleId} ${sku}`).ask(item, deadlineAt, isAbandoned);
-      outcomes.inc({ outcome: outcome.kind === 'purchase' ? outcome.purchase.status : outcome.code });
-      return outcome;
+      const { saleId, sku, quantity, hasKey } = request;
+      if (!hasKey && isSoldOut(saleId, sku, quantity)) return { kind: 'refused', code: 'SOLD_OUT' };
+      return directory.get(`${saleId} ${sku}`).ask(request, deadlineAt, isAbandoned);
     },
+    isSoldOut,
     async drain() {
       clearInterval(eviction);
       await directory.drain();

@@ -10,6 +10,9 @@ export interface SoldOutMemory {
   clear(): void;
 }
 
+/** Of a bucket, what the others have counts too. */
+const unsoldOf = ({ loaded, sold, everywhere = 0 }: SkuCounters): number => Math.max(loaded - sold, everywhere - 1);
+
 export function createSoldOutMemory(clock: Clock): SoldOutMemory {
   const known = new Map<string, { version: number; remaining: number; until: number }>();
 
@@ -20,7 +23,7 @@ export function createSoldOutMemory(clock: Clock): SoldOutMemory {
       if (earlier && earlier.version > counters.version) return;
       const isSelling = counters.saleStatus === 'OPEN' || counters.saleStatus === 'SCHEDULED';
       // A paused or closed sale has another answer than "sold out".
-      const remaining = isSelling ? counters.loaded - counters.sold : Number.POSITIVE_INFINITY;
+      const remaining = isSelling ? unsoldOf(counters) : Number.POSITIVE_INFINITY;
       if (known.size >= ACTORS_MAX && !earlier) known.clear();
       known.set(key, { version: counters.version, remaining, until: clock.now() + SOLD_OUT_MEMORY_MS });
     },

@@ -4,18 +4,11 @@
 import { PARTITIONS } from '../core/constants.ts';
 import { partitionOf } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
-import { pack, unpackAll } from '../core/redis/msgpack.ts';
+import { pack, unpack, unpackFirst } from '../core/redis/msgpack.ts';
 import { connectRedis } from '../core/redis/redis.ts';
 import { keys } from './keys.ts';
-import {
-  type OutboxRecord,
-  type Purchase,
-  type SkuCounters,
-  toCounters,
-  toRecord,
-  type WireCounters,
-  type WireRecord,
-} from './records.ts';
+import { type IsWanted, toWantedPurchases, type WireEntry } from './outbox.ts';
+import { type Purchase, type SkuCounters, toCounters, type WireCounters } from './records.ts';
 
 export interface PaymentNews {
   readonly purchaseId: string;
@@ -24,8 +17,14 @@ export interface PaymentNews {
   readonly status: string;
 }
 
+export type ReadPurchases = (isWanted: IsWanted) => readonly Purchase[];
+
 export interface StockFeed {
-  onPurchases(listener: (purchases: readonly Purchase[]) => void): void;
+  /**
+   * Reading purchases costs more than all the rest: the listener reads those it wants, when it wants to. `isListening`: asked
+   * before each message; one that nobody listens to is not even kept.
+   */
+  onPurchases(listener: (read: ReadPurchases) => void, isListening?: () => boolean): void;
   onLine(listener: (counters: SkuCounters) => void): void;
   onPayment(listener: (news: PaymentNews) => void): void;
   /** The connection was lost and is back, or a partition was rebuilt: anything may have been missed. */
@@ -39,19 +38,29 @@ type WireMessage =
   | readonly ['pay', string, string, string, string]
   | readonly ['rebuilt'];
 
-const isPurchase = (record: OutboxRecord): record is OutboxRecord & { kind: 'purchase' } => record.kind === 'purchase';
-
 export function createStockFeed({ redisUrl, log }: { redisUrl: string; log: Log }): StockFeed {
   const publisher = connectRedis(redisUrl, 'queue', log);
-  const purchaseListeners: ((purchases: readonly Purchase[]) => void)[] = [];
+  const purchaseListeners: { listener: (read: ReadPurchases) => void; isListening: () => boolean }[] = [];
   const lineListeners: ((counters: SkuCounters) => void)[] = [];
   const paymentListeners: ((news: PaymentNews) => void)[] = [];
   const resyncListeners: (() => void)[] = [];
   let subscriber: ReturnType<typeof connectRedis> | undefined;
 
+  function reader(entry: Buffer): ReadPurchases {
+    return (isWanted) => {
+      try {
+        return toWantedPurchases(unpack(entry) as WireEntry, isWanted);
+      } catch (error) {
+        log.error({ err: error }, 'the purchases of a message of the stock feed cannot be read');
+        return [];
+      }
+    };
+  }
+
   function receive(bytes: Buffer): void {
     // Only the scripts and publishPayment write to the channels; a foreign message throws and is logged below.
-    const [message, records] = unpackAll(bytes) as [WireMessage, WireRecord[] | undefined];
+    const { value, end } = unpackFirst(bytes);
+    const message = value as WireMessage;
     if (message[0] === 'rebuilt') {
       for (const listener of resyncListeners) listener();
       return;
@@ -61,9 +70,11 @@ export function createStockFeed({ redisUrl, log }: { redisUrl: string; log: Log 
       for (const listener of paymentListeners) listener({ purchaseId, buyer, clientSecret, status });
       return;
     }
-    if (purchaseListeners.length > 0 && records) {
-      const purchases = records.map(toRecord).filter(isPurchase);
-      if (purchases.length > 0) for (const listener of purchaseListeners) listener(purchases);
+    const listening = end < bytes.length ? purchaseListeners.filter(({ isListening }) => isListening()) : [];
+    if (listening.length > 0) {
+      // A copy, because it is read later; the bytes are the parser's own.
+      const read = reader(Buffer.from(bytes.subarray(end)));
+      for (const { listener } of listening) listener(read);
     }
     for (const wire of message[2]) for (const listener of lineListeners) listener(toCounters(wire));
   }
@@ -93,8 +104,8 @@ export function createStockFeed({ redisUrl, log }: { redisUrl: string; log: Log 
   }
 
   return {
-    onPurchases(listener) {
-      purchaseListeners.push(listener);
+    onPurchases(listener, isListening = () => true) {
+      purchaseListeners.push({ listener, isListening });
       subscribe();
     },
     onLine(listener) {

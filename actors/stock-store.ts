@@ -4,46 +4,17 @@ import { OUTBOX_BACKLOG_MAX_RECORDS, SLICE_MAX } from '../core/constants.ts';
 import { partitionOf } from '../core/ids.ts';
 import { createOrderVerbs, type OrderVerbs } from './order-verbs.ts';
 import { OUTBOX_GROUP } from './keys.ts';
-import { type Purchase, type SkuCounters, toCounters, toPurchase } from './records.ts';
+import { type Purchase, toPurchase } from './records.ts';
 import { createRebuildVerbs, type RebuildVerbs } from './rebuild-verbs.ts';
+import { createReserveVerb, type Reserved, type ReserveItem } from './reserve-verb.ts';
 import { createSaleVerbs, type SaleVerbs } from './sale-verbs.ts';
 import { bodyOf, createScriptCaller, type EpochRecord, type ScriptCallerOptions } from './script-call.ts';
 import { scripts } from './scripts.ts';
-import { type PurchaseView, retryAfterSeconds, toView, type WireContext } from './waiting.ts';
+import { type PurchaseView, toView, type WireContext } from './waiting.ts';
 
 export type { EpochRecord } from './script-call.ts';
+export type { BuyOutcome, ReserveItem } from './reserve-verb.ts';
 export type { PurchaseView } from './waiting.ts';
-
-export type RefusalCode =
-  | 'SOLD_OUT'
-  | 'LINE_FULL'
-  | 'LIMIT_EXCEEDED'
-  | 'SALE_PAUSED'
-  | 'SALE_CLOSED'
-  | 'KEY_REUSED'
-  | 'SALE_NOT_FOUND'
-  | 'SKU_NOT_FOUND'
-  | 'BACKLOG_FULL'
-  | 'LOW_MEMORY'
-  | 'BAD_REQUEST';
-
-export interface Refusal {
-  readonly kind: 'refused';
-  readonly code: RefusalCode;
-  /** The buyer's live purchase, with LIMIT_EXCEEDED. */
-  readonly purchaseId?: string;
-  readonly retryAfterSeconds?: number;
-}
-export type BuyOutcome =
-  | { readonly kind: 'purchase'; readonly purchase: PurchaseView; readonly isReplay: boolean }
-  | Refusal;
-
-export interface ReserveItem {
-  readonly purchaseId: string;
-  readonly buyer: string;
-  readonly quantity: number;
-  readonly fingerprint: string;
-}
 
 type Outcome<Name extends string, Value extends string> = {
   readonly purchaseId: string;
@@ -58,11 +29,7 @@ export type ReleaseReason = 'BUYER' | 'OPERATOR' | 'DATA_ERROR' | 'REFUND' | 'OR
 
 export interface StockStore extends SaleVerbs, OrderVerbs, RebuildVerbs {
   /** Used by the SKU's actor only. One outcome per item, in order; the SKU's counts as they are afterwards. */
-  reserve(
-    saleId: string,
-    sku: string,
-    items: readonly ReserveItem[],
-  ): Promise<{ outcomes: BuyOutcome[]; counters?: SkuCounters }>;
+  reserve(saleId: string, sku: string, items: readonly ReserveItem[]): Promise<Reserved>;
   look(purchaseIds: readonly string[]): Promise<(PurchaseView | undefined)[]>;
   /** REFUND is sticky: a payment that once found no stock is refunded, however often it is told. */
   confirm(items: readonly { purchaseId: string; paymentRef: string }[]): Promise<ConfirmOutcome[]>;
@@ -93,7 +60,6 @@ export interface StockStore extends SaleVerbs, OrderVerbs, RebuildVerbs {
 
 type WirePurchase = Parameters<typeof toPurchase>[1];
 type WireOutcome = readonly [purchaseId: string, code: string, purchase: WirePurchase | false];
-type WireReserve = readonly ['p', number, WirePurchase] | readonly ['r', RefusalCode, string];
 
 /** Groups by partition, keeps the places of the answers; ids that name no partition stay unanswered. */
 function groupByPartition(ids: readonly string[]): Map<number, number[]> {
@@ -148,32 +114,6 @@ export function createStockStore(options: ScriptCallerOptions): StockStore {
     });
   }
 
-  async function reserve(saleId: string, sku: string, items: readonly ReserveItem[]) {
-    const partition = partitionOf(saleId);
-    if (partition === undefined) {
-      return { outcomes: items.map((): BuyOutcome => ({ kind: 'refused', code: 'SALE_NOT_FOUND' })) };
-    }
-    const rows = items.map((i) => [i.purchaseId, i.buyer, i.quantity, i.fingerprint]);
-    const reply = await caller.call(partition, scripts.reserve, [saleId, sku, rows, OUTBOX_BACKLOG_MAX_RECORDS]);
-    const [context, results] = bodyOf(reply) as [WireContext | false, WireReserve[]];
-    const outcomes = results.map((result, i): BuyOutcome => {
-      if (result[0] === 'r') {
-        const code = result[1];
-        if (code === 'LINE_FULL')
-          return { kind: 'refused', code, retryAfterSeconds: retryAfterSeconds(context, reply.now) };
-        return { kind: 'refused', code, ...(result[2] === '' ? {} : { purchaseId: result[2] }) };
-      }
-      // A purchase is answered only where the sale, and so its context, was found.
-      const purchase = toPurchase(items[i]?.purchaseId ?? '', result[2]);
-      return {
-        kind: 'purchase',
-        purchase: toView(purchase, context as WireContext, reply.now),
-        isReplay: result[1] === 1,
-      };
-    });
-    return context ? { outcomes, counters: toCounters(context[0]) } : { outcomes };
-  }
-
   async function look(purchaseIds: readonly string[]): Promise<(PurchaseView | undefined)[]> {
     return inSlices<PurchaseView>(purchaseIds, async (partition, places) => {
       const ids = places.map((place) => purchaseIds[place] ?? '');
@@ -184,7 +124,7 @@ export function createStockStore(options: ScriptCallerOptions): StockStore {
   }
 
   return {
-    reserve,
+    reserve: createReserveVerb(caller),
     look,
     ...createSaleVerbs(caller),
     ...createOrderVerbs(caller),

@@ -20,9 +20,14 @@ export interface PurchaseView extends Purchase {
   readonly counters: SkuCounters;
 }
 
-function estimateWaitMs(purchase: Purchase, ahead: number, context: WireContext, now: number): number | null {
-  const [wire, opensAt, admissionPerSecond, holdMs, nextDeadline] = context;
-  const counters = toCounters(wire);
+function estimateWaitMs(
+  purchase: Purchase,
+  ahead: number,
+  context: WireContext,
+  counters: SkuCounters,
+  now: number,
+): number | null {
+  const [, opensAt, admissionPerSecond, holdMs, nextDeadline] = context;
   if (counters.saleStatus === 'PAUSED' || (counters.saleStatus === 'SCHEDULED' && opensAt === 0)) return null;
   const untilOpenMs = counters.saleStatus === 'SCHEDULED' ? Math.max(0, opensAt - now) : 0;
   const throttleMs = admissionPerSecond > 0 ? ((ahead + 1) * 1000) / admissionPerSecond : 0;
@@ -34,12 +39,22 @@ function estimateWaitMs(purchase: Purchase, ahead: number, context: WireContext,
   return untilOpenMs + Math.max(throttleMs, holdsMs + Math.max(0, rounds) * holdMs);
 }
 
+/** For many purchases of one SKU, which share its context. */
+export function toViewer(
+  context: WireContext,
+  counters: SkuCounters,
+  now: number,
+): (purchase: Purchase) => PurchaseView {
+  return (purchase) => {
+    if (purchase.status !== 'WAITING') return { ...purchase, ahead: 0, estimatedWaitSeconds: 0, counters };
+    const ahead = Math.max(0, purchase.ticket - counters.head);
+    const waitMs = estimateWaitMs(purchase, ahead, context, counters, now);
+    return { ...purchase, ahead, estimatedWaitSeconds: waitMs === null ? null : Math.ceil(waitMs / 1000), counters };
+  };
+}
+
 export function toView(purchase: Purchase, context: WireContext, now: number): PurchaseView {
-  const counters = toCounters(context[0]);
-  const isWaiting = purchase.status === 'WAITING';
-  const ahead = isWaiting ? Math.max(0, purchase.ticket - counters.head) : 0;
-  const waitMs = isWaiting ? estimateWaitMs(purchase, ahead, context, now) : 0;
-  return { ...purchase, ahead, estimatedWaitSeconds: waitMs === null ? null : Math.ceil(waitMs / 1000), counters };
+  return toViewer(context, toCounters(context[0]), now)(purchase);
 }
 
 /**

@@ -10,13 +10,15 @@ const TEXT_TYPE = 'text/plain; charset=utf-8';
 /** A page of ours brings the headers that it needs; see page.ts. */
 const isDocument = (reply: RouteReply): boolean => reply.contentType?.startsWith('text/html') === true;
 
-function baseHeaders(requestId: string): [string, string][] {
-  return [[...API_HEADERS], ['x-request-id', requestId]];
+type Headers = Answer['headers'];
+
+function baseHeaders(requestId: string): Headers {
+  return [API_HEADERS, ['x-request-id', requestId]];
 }
 
 export function answerReply(reply: RouteReply, requestId: string): Answer {
-  const headers: [string, string][] = isDocument(reply) ? [['x-request-id', requestId]] : baseHeaders(requestId);
-  for (const [name, value] of Object.entries(reply.headers ?? {})) headers.push([name, value]);
+  const headers: Headers = isDocument(reply) ? [['x-request-id', requestId]] : baseHeaders(requestId);
+  if (reply.headers !== undefined) headers.push(...Object.entries(reply.headers));
   if (reply.text !== undefined) {
     headers.push(['content-type', reply.contentType ?? TEXT_TYPE]);
     return { status: reply.status, headers, body: reply.text };
@@ -32,7 +34,7 @@ export function answerProblem(cause: Cause, path: string, requestId: string, now
   headers.push(['content-type', PROBLEM_TYPE]);
   if (problem.retryAfterSeconds !== undefined) headers.push(['retry-after', String(problem.retryAfterSeconds)]);
   if (problem.status === 401) headers.push(['www-authenticate', 'Bearer']);
-  return { status: problem.status, headers, body: JSON.stringify(problem.body) };
+  return { status: problem.status, headers, body: problem.body };
 }
 
 /** CORS asks before it calls. */

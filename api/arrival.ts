@@ -1,7 +1,7 @@
 // What the server hands to dispatch and gets back: requests and answers without a socket, so that dispatch runs in tests.
-import type { Route, RequestContext } from '../shop/route.ts';
+import type { Access, Route, RouteRequest } from '../shop/route.ts';
 
-/** The head of a request. `header` may be called only until `begin` returns: uWebSockets.js forgets it then. */
+/** The head of a request. `header` and `address` may be asked only until `begin` returns: uWebSockets.js forgets it then. */
 export interface Arrival {
   method: string;
   path: string;
@@ -12,18 +12,22 @@ export interface Arrival {
 
 export interface Answer {
   status: number;
-  headers: [name: string, value: string][];
+  headers: (readonly [name: string, value: string])[];
   /** Empty for none. */
   body: string;
 }
+
+/** What a handler is given, before the body was read. */
+export type Unread = RouteRequest<Access, unknown, unknown, unknown>;
 
 /** A request that was let in and waits for its body. */
 export interface Admitted {
   kind: 'admitted';
   route: Route;
-  params: Record<string, string>;
+  params: Readonly<Record<string, string>>;
   query: string;
-  context: RequestContext;
+  /** Becomes the handler's request when the body is here. */
+  request: Unread;
   hasBody: boolean;
   startedAt: number;
 }

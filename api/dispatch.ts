@@ -4,10 +4,10 @@ import type { Clock } from '../core/clock.ts';
 import { type CodedError, fault } from '../core/errors.ts';
 import { randomId } from '../core/ids.ts';
 import type { Log } from '../core/log.ts';
-import type { Caller, RequestContext, Route } from '../shop/route.ts';
+import type { Caller, RequestContext, Route, RouteReply } from '../shop/route.ts';
 import { countAnswer, observeDuration } from './door-metrics.ts';
 import { answerProblem, answerPreflight, answerReply } from './answers.ts';
-import type { Admitted, Answer, Arrival, Begun } from './arrival.ts';
+import type { Admitted, Answer, Arrival, Begun, Unread } from './arrival.ts';
 import { bearerToken, isAllowed } from './auth.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
 import { isJsonType, parseJson, parseQuery, readIdempotencyKey, readRequestId, validate } from './input.ts';
@@ -19,9 +19,10 @@ const NO_BODY = Buffer.alloc(0);
 
 export interface Dispatcher {
   begin(arrival: Arrival): Begun;
-  finish(request: Admitted, body: Buffer): Promise<Answer>;
+  /** At once where the handler answers at once: a crowd that hears "sold out" waits for nothing. `body` is read before it returns. */
+  finish(admitted: Admitted, body: Buffer): Answer | Promise<Answer>;
   /** For what only the server sees: a body too large or too slow, a handler that is overdue. */
-  refuse(request: Admitted, code: 'BODY_TOO_LARGE' | 'REQUEST_TIMEOUT' | 'OUTCOME_UNKNOWN', detail: string): Answer;
+  refuse(admitted: Admitted, code: 'BODY_TOO_LARGE' | 'REQUEST_TIMEOUT' | 'OUTCOME_UNKNOWN', detail: string): Answer;
   /** For what is turned away unread. Says so cheaply: no fault is made, since nothing was looked at that could be wrong. */
   shed(path: string, retryAfterSeconds: number): Answer;
   /** From now on every new request is sent elsewhere (SHUTTING_DOWN). */
@@ -35,7 +36,10 @@ export interface DispatcherDependencies {
   log: Log;
 }
 
+const NO_HEADERS: RequestContext['headers'] = { get: () => undefined };
+
 function readHeaders(route: Route, arrival: Arrival): RequestContext['headers'] {
+  if (route.headers.length === 0) return NO_HEADERS;
   const values = new Map<string, string>();
   for (const name of route.headers) {
     const value = arrival.header(name);
@@ -87,27 +91,33 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     return answerProblem(coded, path, requestId, clock.now());
   }
 
-  function admit(arrival: Arrival, route: Route, params: Record<string, string>, requestId: string): Admitted {
-    const caller: Caller | undefined = gatekeeper.identify(
-      bearerToken(arrival.header('authorization')),
-      route.access,
-      arrival.address,
-    );
+  function admit(
+    arrival: Arrival,
+    route: Route,
+    params: Readonly<Record<string, string>>,
+    requestId: string,
+  ): Admitted {
+    const token = bearerToken(arrival.header('authorization'));
+    const caller: Caller | undefined = gatekeeper.identify(token, route.access, arrival);
     if (!isAllowed(route.access, caller)) throw fault('FORBIDDEN', 'your role does not allow this');
-    gatekeeper.admit(caller, arrival.address, route.path);
+    gatekeeper.admit(caller, arrival, route.path);
     const startedAt = clock.now();
-    const context: RequestContext = {
+    const request: Unread = {
       caller,
       idempotencyKey: readIdempotencyKey(arrival.header('idempotency-key')),
       rawBody: NO_BODY,
       headers: readHeaders(route, arrival),
       path: arrival.path,
-      address: arrival.address,
+      address: route.access === 'public' ? arrival.address : '',
       requestId,
       deadlineAt: startedAt + REQUEST_DEADLINE_MS,
+      isAbandoned: undefined,
+      params: undefined,
+      query: undefined,
+      body: undefined,
     };
     const hasBody = checkBodyHead(route, arrival);
-    return { kind: 'admitted', route, params, query: arrival.query, context, hasBody, startedAt };
+    return { kind: 'admitted', route, params, query: arrival.query, request, hasBody, startedAt };
   }
 
   function readBody(route: Route, bytes: Buffer): unknown {
@@ -117,7 +127,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     throw fault('INVALID_JSON', 'a JSON body is required');
   }
 
-  function readParams(route: Route, params: Record<string, string>): unknown {
+  function readParams(route: Route, params: Readonly<Record<string, string>>): unknown {
     if (route.params === undefined) return undefined;
     const result = route.params.safeParse(params);
     // What cannot be the name of anything names nothing.
@@ -125,19 +135,35 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     return result.data;
   }
 
-  async function handle(request: Admitted, bytes: Buffer): Promise<Answer> {
-    const { route, context } = request;
-    const reply = await route.handle({
-      ...context,
-      deadlineAt: clock.now() + REQUEST_DEADLINE_MS,
-      rawBody: route.bodyKind === 'raw' ? bytes : NO_BODY,
-      params: readParams(route, request.params),
-      query: route.query === undefined ? undefined : validate(route.query, parseQuery(request.query), 'query'),
-      body: readBody(route, bytes),
-    });
+  function handle({ route, request, params, query }: Admitted, bytes: Buffer): RouteReply | Promise<RouteReply> {
+    request.deadlineAt = clock.now() + REQUEST_DEADLINE_MS;
+    // The bytes are the server's own after this call; a handler that wants them keeps them for longer.
+    if (route.bodyKind === 'raw') request.rawBody = Buffer.from(bytes);
+    request.params = readParams(route, params);
+    if (route.query !== undefined) request.query = validate(route.query, parseQuery(query), 'query');
+    request.body = readBody(route, bytes);
+    return route.handle(request);
+  }
+
+  function answer({ route, request, startedAt }: Admitted, reply: RouteReply): Answer {
     countAnswer(route.path, reply.status);
-    if (reply.refusal !== undefined) return answerProblem(reply.refusal, context.path, context.requestId, clock.now());
-    return answerReply(reply, context.requestId);
+    const now = clock.now();
+    observeDuration(route.path, now - startedAt);
+    if (reply.refusal !== undefined) return answerProblem(reply.refusal, request.path, request.requestId, now);
+    return answerReply(reply, request.requestId);
+  }
+
+  function fail({ route, request, startedAt }: Admitted, error: unknown): Answer {
+    observeDuration(route.path, clock.now() - startedAt);
+    return answerError(error, request.path, request.requestId, route.path);
+  }
+
+  function answerSafely(admitted: Admitted, reply: RouteReply): Answer {
+    try {
+      return answer(admitted, reply);
+    } catch (error) {
+      return fail(admitted, error);
+    }
   }
 
   return {
@@ -160,24 +186,22 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
       }
     },
 
-    async finish(request, body) {
+    finish(admitted, body) {
       try {
-        return await handle(request, body);
+        const reply = handle(admitted, body);
+        if (!(reply instanceof Promise)) return answerSafely(admitted, reply);
+        return reply.then(
+          (late) => answerSafely(admitted, late),
+          (error: unknown) => fail(admitted, error),
+        );
       } catch (error) {
-        return answerError(error, request.context.path, request.context.requestId, request.route.path);
-      } finally {
-        observeDuration(request.route.path, clock.now() - request.startedAt);
+        return fail(admitted, error);
       }
     },
 
-    refuse(request, code, detail) {
+    refuse({ request, route }, code, detail) {
       const options = code === 'OUTCOME_UNKNOWN' ? { retryAfterSeconds: 1 } : {};
-      return answerError(
-        fault(code, detail, options),
-        request.context.path,
-        request.context.requestId,
-        request.route.path,
-      );
+      return answerError(fault(code, detail, options), request.path, request.requestId, route.path);
     },
 
     shed(path, retryAfterSeconds) {

@@ -23,18 +23,18 @@ export interface Exchange {
   isReading: boolean;
   /** When the body must be here, then when the answer must be. */
   deadlineAt: number;
-  readonly request: Admitted;
+  readonly admitted: Admitted;
   readonly isNewcomer: boolean;
 }
 
 export interface Exchanges {
   readonly size: number;
   hasRoom(method: string, path: string): boolean;
-  begin(res: Response, request: Admitted, method: string, deadlineAt: number, isReading: boolean): Exchange;
+  begin(res: Response, admitted: Admitted, method: string, deadlineAt: number, isReading: boolean): Exchange;
   settle(exchange: Exchange, answer: Answer): void;
   abandon(exchange: Exchange): void;
   /** Its body is here: answers it when the handler has. */
-  run(exchange: Exchange, body: Buffer): Promise<void>;
+  run(exchange: Exchange, body: Buffer): void;
   /** Turns one away, now or a little later. `mustEnd` ends the connection. */
   turnAway(res: Response, path: string, isHead: boolean, mustEnd: boolean): void;
   /** Answers in the place of whoever is overdue. */
@@ -62,8 +62,8 @@ export function createExchanges({ dispatcher, concurrency, clock }: ExchangesDep
   let lagMs = 0;
 
   /** A client that gave up has waited too long as well, and is the one to learn from where all do. */
-  function observe({ isNewcomer: isNew, request }: Exchange): void {
-    if (isNew) concurrency.observe(lagMs + clock.now() - request.startedAt);
+  function observe({ isNewcomer: isNew, admitted }: Exchange): void {
+    if (isNew) concurrency.observe(lagMs + clock.now() - admitted.startedAt);
   }
 
   function settle(exchange: Exchange, answer: Answer): void {
@@ -84,11 +84,11 @@ export function createExchanges({ dispatcher, concurrency, clock }: ExchangesDep
       return pending.size;
     },
     hasRoom: (method, path) => concurrency.hasRoom(method, path, pending.size),
-    begin(res, request, method, deadlineAt, isReading) {
+    begin(res, admitted, method, deadlineAt, isReading) {
       const isHead = method === 'HEAD';
-      const isNew = isNewcomer(method, request.context.path);
-      const exchange = { res, isHead, isDone: false, isReading, deadlineAt, request, isNewcomer: isNew };
-      request.context.isAbandoned = () => exchange.isDone;
+      const isNew = isNewcomer(method, admitted.request.path);
+      const exchange = { res, isHead, isDone: false, isReading, deadlineAt, admitted, isNewcomer: isNew };
+      admitted.request.isAbandoned = () => exchange.isDone;
       pending.add(exchange);
       return exchange;
     },
@@ -97,10 +97,12 @@ export function createExchanges({ dispatcher, concurrency, clock }: ExchangesDep
       exchange.isDone = true;
       if (pending.delete(exchange)) observe(exchange);
     },
-    async run(exchange, body) {
+    run(exchange, body) {
       exchange.isReading = false;
       exchange.deadlineAt = clock.now() + REQUEST_DEADLINE_MS + REQUEST_GRACE_MS;
-      settle(exchange, await dispatcher.finish(exchange.request, body));
+      const answer = dispatcher.finish(exchange.admitted, body);
+      if (answer instanceof Promise) void answer.then((late) => settle(exchange, late));
+      else settle(exchange, answer);
     },
     turnAway(res, path, isHead, mustEnd) {
       const rejection: Rejection = {
@@ -120,10 +122,10 @@ export function createExchanges({ dispatcher, concurrency, clock }: ExchangesDep
       pendingRequests.set(pending.size);
       for (const exchange of [...pending]) {
         if (exchange.deadlineAt > now) continue;
-        const { request, isReading } = exchange;
+        const { admitted, isReading } = exchange;
         const answer = isReading
-          ? dispatcher.refuse(request, 'REQUEST_TIMEOUT', 'the body did not arrive in time')
-          : dispatcher.refuse(request, 'OUTCOME_UNKNOWN', 'the answer did not come in time');
+          ? dispatcher.refuse(admitted, 'REQUEST_TIMEOUT', 'the body did not arrive in time')
+          : dispatcher.refuse(admitted, 'OUTCOME_UNKNOWN', 'the answer did not come in time');
         settle(exchange, answer);
       }
     },

@@ -17,13 +17,18 @@ import { networkOf } from './client-address.ts';
 import { createRateLimit } from './rate-limit.ts';
 import type { RateShare } from './rate-share.ts';
 
+/** Where a request comes from. Asked only where it decides something, since to find it out is work. */
+export interface Peer {
+  readonly address: string;
+}
+
 export interface Gatekeeper {
   /** Throws 401 (or 429, for an address that forges too often) when the route needs a caller and there is none. */
-  identify(token: string | undefined, access: Access, address: string): Caller | undefined;
+  identify(token: string | undefined, access: Access, peer: Peer): Caller | undefined;
   /** The same for a socket, which also needs to know when the token ends. */
-  authenticate(token: string | undefined, address: string): Extract<Authentication, { kind: 'caller' }>;
+  authenticate(token: string | undefined, peer: Peer): Extract<Authentication, { kind: 'caller' }>;
   /** Throws 429 when a buyer, or an address without a token, asks too often. */
-  admit(caller: Caller | undefined, address: string, path: string): void;
+  admit(caller: Caller | undefined, peer: Peer, path: string): void;
 }
 
 /** Probes, and the provider, whose events come from few addresses and carry a signature. */
@@ -40,32 +45,32 @@ export function createGatekeeper(authenticator: Authenticator, clock: Clock, sha
   const strangers = limit('anonymous', ANONYMOUS_RATE_PER_SECOND, ANONYMOUS_BURST);
 
   /** Forgeries only: a missing or an expired token is an honest client's, and many of those may share an address. */
-  function forged(address: string, detail: string): never {
-    const waitSeconds = failures.take(networkOf(address));
+  function forged(peer: Peer, detail: string): never {
+    const waitSeconds = failures.take(networkOf(peer.address));
     if (waitSeconds === 0) throw fault('UNAUTHENTICATED', detail);
     throw fault('RATE_LIMITED', 'too many failed authentications', { retryAfterSeconds: waitSeconds });
   }
 
-  function authenticate(token: string | undefined, address: string): Extract<Authentication, { kind: 'caller' }> {
+  function authenticate(token: string | undefined, peer: Peer): Extract<Authentication, { kind: 'caller' }> {
     if (token === undefined) throw fault('UNAUTHENTICATED', 'a bearer token is required');
     const result = authenticator.verify(token);
     if (result.kind === 'caller') return result;
     if (result.code === 'TOKEN_EXPIRED') throw fault('TOKEN_EXPIRED', result.detail);
-    return forged(address, result.detail);
+    return forged(peer, result.detail);
   }
 
   return {
     authenticate,
-    identify(token, access, address) {
-      if (access !== 'public') return authenticate(token, address).caller;
+    identify(token, access, peer) {
+      if (access !== 'public') return authenticate(token, peer).caller;
       if (token === undefined) return undefined;
       const result = authenticator.verify(token);
       return result.kind === 'caller' ? result.caller : undefined;
     },
-    admit(caller, address, path) {
+    admit(caller, peer, path) {
       // Operators and services are trusted not to click too fast.
       if (!isLimited(path) || (caller !== undefined && caller.role !== 'USER')) return;
-      const waitSeconds = caller === undefined ? strangers.take(networkOf(address)) : buyers.take(caller.userId);
+      const waitSeconds = caller === undefined ? strangers.take(networkOf(peer.address)) : buyers.take(caller.userId);
       if (waitSeconds > 0) throw fault('RATE_LIMITED', 'too many requests', { retryAfterSeconds: waitSeconds });
     },
   };

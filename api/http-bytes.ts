@@ -55,7 +55,10 @@ export function toArrival(res: Response, req: Request, addressOf: AddressReader)
     method: req.getCaseSensitiveMethod(),
     path: req.getUrl(),
     query: req.getQuery(),
-    address: addressOf(textOf(res.getRemoteAddressAsText()), () => forwardedFor(req)),
+    // Only where it is asked for: whoever has a token is known by it.
+    get address() {
+      return addressOf(textOf(res.getRemoteAddressAsText()), () => forwardedFor(req));
+    },
     header: (name) => (FRAMING.has(name) ? framing(req, name) : req.getHeader(name)),
   };
 }
@@ -65,13 +68,33 @@ export function isBodyLarge(arrival: Pick<Arrival, 'header'>): boolean {
   return !(Number(arrival.header('content-length')) <= BODY_LIMIT_BYTES) || arrival.header('transfer-encoding') !== '';
 }
 
+const CLOSE = ['connection', 'close'] as const;
+const statusLines = new Map<number, string>();
+
+function statusLine(status: number): string {
+  let line = statusLines.get(status);
+  if (line === undefined) {
+    line = `${status} ${STATUS_CODES[status] ?? ''}`;
+    statusLines.set(status, line);
+  }
+  return line;
+}
+
+/** All of them in one call: each call into uWebSockets.js costs more than its bytes, and it writes `name: value\r\n` as it gets it. */
+function writeHeaders(res: Response, headers: Answer['headers'], mustClose: boolean): void {
+  const [first, ...rest] = mustClose ? [...headers, CLOSE] : headers;
+  if (first === undefined) return;
+  let block = first[1];
+  for (const [name, value] of rest) block += `\r\n${name}: ${value}`;
+  res.writeHeader(first[0], block);
+}
+
 export function write(res: Response, answer: Answer, isHead: boolean, isLast: boolean): void {
   // Whoever still sends what nobody will read is not listened to any longer.
   const mustClose = answer.status === 413 || answer.status === 408 || isLast;
   res.cork(() => {
-    res.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? ''}`);
-    for (const [name, value] of answer.headers) res.writeHeader(name, value);
-    if (mustClose) res.writeHeader('connection', 'close');
+    res.writeStatus(statusLine(answer.status));
+    writeHeaders(res, answer.headers, mustClose);
     if (isHead) {
       // Its own parameter for the length leaves the connection waiting for that many bytes.
       res.writeHeader('content-length', String(Buffer.byteLength(answer.body)));

@@ -2,41 +2,57 @@
 // watchers at once, one message a SKU and interval, however many buyers wait and however often it changed.
 import type { SkuCounters } from '../actors/records.ts';
 import type { StockStore } from '../actors/stock-store.ts';
+import { LINE_GROUP_SOCKETS } from '../core/constants.ts';
 import { toLine } from '../shop/sales/sales.ts';
-import { encodeFrame } from './socket-codec.ts';
+import { type LinePress, newSchedule, type Told } from './line-press.ts';
+import { encodeFrame, type Frame } from './socket-codec.ts';
 
 export interface LineBoard {
   /** Undefined where Redis knows no such SKU. Many who ask at once cost Redis one call. */
   current(saleId: string, sku: string): Promise<SkuCounters | undefined>;
-  watch(saleId: string, sku: string, isBinary: boolean): void;
-  unwatch(saleId: string, sku: string, isBinary: boolean): void;
+  /** One more watcher: the topic on which it is told. */
+  watch(saleId: string, sku: string, isBinary: boolean): string;
+  unwatch(topic: string): void;
   /** News from the feed; older ones than known are dropped, unwatched ones ignored. */
   update(counters: SkuCounters): void;
-  flush(): void;
   /** After the feed was lost: reads everything that is watched again. */
   refresh(): Promise<void>;
 }
 
-export type Publish = (topic: string, frame: string | Uint8Array, isBinary: boolean) => void;
+export type Publish = (topic: string, frame: Frame, isBinary: boolean) => void;
 
-interface Entry {
-  saleId: string;
-  sku: string;
+/** Watchers of one line in one kind of frame, as many as one turn may tell. */
+interface Group {
+  readonly line: Line;
+  readonly topic: string;
+  readonly isBinary: boolean;
+  size: number;
+  /** The version that its watchers were told last; those who came since know a newer one. */
+  toldVersion: number;
+}
+
+interface Line extends Told {
+  readonly saleId: string;
+  readonly sku: string;
   counters: SkuCounters | undefined;
-  textWatchers: number;
-  binaryWatchers: number;
-  isDirty: boolean;
+  watchers: number;
+  readonly groups: Group[];
+  /** What it says, encoded once a version and kind. */
+  written: { version: number; text: Frame | undefined; binary: Frame | undefined };
 }
 
 /** SKUs and sale ids contain no space. */
 const keyOf = (saleId: string, sku: string): string => `${saleId} ${sku}`;
 
-export function topicOf(saleId: string, sku: string, isBinary: boolean): string {
-  return `${isBinary ? 'b' : 't'} ${keyOf(saleId, sku)}`;
+export interface LineBoardDependencies {
+  stock: Pick<StockStore, 'snapshot'>;
+  press: LinePress;
+  publish: Publish;
 }
 
-export function createLineBoard(stock: Pick<StockStore, 'snapshot'>, publish: Publish): LineBoard {
-  const entries = new Map<string, Entry>();
+export function createLineBoard({ stock, press, publish }: LineBoardDependencies): LineBoard {
+  const lines = new Map<string, Line>();
+  const groups = new Map<string, Group>();
   const reading = new Map<string, Promise<readonly SkuCounters[]>>();
 
   function read(saleId: string): Promise<readonly SkuCounters[]> {
@@ -49,17 +65,40 @@ export function createLineBoard(stock: Pick<StockStore, 'snapshot'>, publish: Pu
   }
 
   function update(counters: SkuCounters): void {
-    const entry = entries.get(keyOf(counters.saleId, counters.sku));
-    if (entry === undefined || (entry.counters !== undefined && entry.counters.version >= counters.version)) return;
-    entry.counters = counters;
-    entry.isDirty = true;
+    const line = lines.get(keyOf(counters.saleId, counters.sku));
+    if (line === undefined || (line.counters !== undefined && line.counters.version >= counters.version)) return;
+    line.counters = counters;
+    press.changed(line);
   }
 
-  function publishLine(entry: Entry, counters: SkuCounters): void {
-    const line = toLine(counters);
-    for (const isBinary of [false, true]) {
-      const watchers = isBinary ? entry.binaryWatchers : entry.textWatchers;
-      if (watchers > 0) publish(topicOf(entry.saleId, entry.sku, isBinary), encodeFrame(line, isBinary), isBinary);
+  function openLine(saleId: string, sku: string): Line {
+    const line: Line = {
+      ...{ saleId, sku, counters: undefined, watchers: 0, groups: [], schedule: newSchedule() },
+      written: { version: -1, text: undefined, binary: undefined },
+      get groupCount() {
+        return line.groups.length;
+      },
+      tellGroup(place) {
+        const { counters, groups: all } = line;
+        const group = all[place];
+        if (group === undefined || counters === undefined || group.toldVersion >= counters.version) return;
+        group.toldVersion = counters.version;
+        publish(group.topic, frameOf(line, counters, group.isBinary), group.isBinary);
+      },
+    };
+    lines.set(keyOf(saleId, sku), line);
+    return line;
+  }
+
+  function openGroup(line: Line, isBinary: boolean): Group {
+    const numbers = new Set(line.groups.map(({ topic }) => topic));
+    for (let number = 0; ; number += 1) {
+      const topic = `${isBinary ? 'b' : 't'}${number} ${keyOf(line.saleId, line.sku)}`;
+      if (numbers.has(topic)) continue;
+      const group: Group = { line, topic, isBinary, size: 0, toldVersion: -1 };
+      line.groups.push(group);
+      groups.set(topic, group);
+      return group;
     }
   }
 
@@ -67,43 +106,48 @@ export function createLineBoard(stock: Pick<StockStore, 'snapshot'>, publish: Pu
     update,
 
     async current(saleId, sku) {
-      const known = entries.get(keyOf(saleId, sku))?.counters;
+      const known = lines.get(keyOf(saleId, sku))?.counters;
       if (known !== undefined) return known;
       const found = (await read(saleId)).find((counters) => counters.sku === sku);
-      const entry = entries.get(keyOf(saleId, sku));
-      if (entry !== undefined) entry.counters ??= found;
+      const line = lines.get(keyOf(saleId, sku));
+      if (line !== undefined) line.counters ??= found;
       return found;
     },
 
     watch(saleId, sku, isBinary) {
-      const key = keyOf(saleId, sku);
-      const fresh = { saleId, sku, counters: undefined, textWatchers: 0, binaryWatchers: 0, isDirty: false };
-      const entry: Entry = entries.get(key) ?? fresh;
-      if (isBinary) entry.binaryWatchers += 1;
-      else entry.textWatchers += 1;
-      entries.set(key, entry);
+      const line = lines.get(keyOf(saleId, sku)) ?? openLine(saleId, sku);
+      const hasRoom = (group: Group): boolean => group.isBinary === isBinary && group.size < LINE_GROUP_SOCKETS;
+      const group = line.groups.find(hasRoom) ?? openGroup(line, isBinary);
+      group.size += 1;
+      line.watchers += 1;
+      return group.topic;
     },
 
-    unwatch(saleId, sku, isBinary) {
-      const key = keyOf(saleId, sku);
-      const entry = entries.get(key);
-      if (entry === undefined) return;
-      if (isBinary) entry.binaryWatchers -= 1;
-      else entry.textWatchers -= 1;
-      if (entry.textWatchers + entry.binaryWatchers === 0) entries.delete(key);
-    },
-
-    flush() {
-      for (const entry of entries.values()) {
-        if (!entry.isDirty || entry.counters === undefined) continue;
-        entry.isDirty = false;
-        publishLine(entry, entry.counters);
+    unwatch(topic) {
+      const group = groups.get(topic);
+      if (group === undefined) return;
+      const { line } = group;
+      group.size -= 1;
+      line.watchers -= 1;
+      if (group.size === 0) {
+        groups.delete(topic);
+        line.groups.splice(line.groups.indexOf(group), 1);
       }
+      if (line.watchers === 0) lines.delete(keyOf(line.saleId, line.sku));
     },
 
     async refresh() {
-      const saleIds = new Set([...entries.values()].map((entry) => entry.saleId));
+      const saleIds = new Set([...lines.values()].map((line) => line.saleId));
       for (const saleId of saleIds) for (const counters of await read(saleId)) update(counters);
     },
   };
+}
+
+function frameOf(line: Line, counters: SkuCounters, isBinary: boolean): Frame {
+  if (line.written.version !== counters.version) {
+    line.written = { version: counters.version, text: undefined, binary: undefined };
+  }
+  const { written } = line;
+  if (isBinary) return (written.binary ??= encodeFrame(toLine(counters), true));
+  return (written.text ??= encodeFrame(toLine(counters), false));
 }

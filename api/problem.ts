@@ -1,7 +1,8 @@
 // Turns what was thrown into the one shape of an error: RFC 9457 members, those of the seed, and ours (`code`, `requestId`).
 // Decides nothing about what is logged or measured; dispatch and sockets do.
 import { STATUS_CODES } from 'node:http';
-import { CodedError, ERRORS, fault, type FieldError } from '../core/errors.ts';
+import { createInstantWriter } from '../core/clock.ts';
+import { CodedError, type ErrorCode, ERRORS, fault, type FieldError } from '../core/errors.ts';
 import { isInfrastructureError } from '../core/postgres/postgres.ts';
 import type { Refusal } from '../shop/route.ts';
 
@@ -14,7 +15,8 @@ const POSTGRES_DATA_EXCEPTION = /^22\w{3}$/;
 export interface Problem {
   status: number;
   retryAfterSeconds: number | undefined;
-  body: Record<string, unknown>;
+  /** JSON. */
+  body: string;
 }
 
 /** Whatever was thrown, as a fault of the catalogue. What is not foreseen is INTERNAL, with the cause attached. */
@@ -42,24 +44,40 @@ function retryAfter({ retryAfterSeconds }: Cause, status: number): number | unde
   return status === 429 || status === 503 ? DEFAULT_RETRY_AFTER_SECONDS : undefined;
 }
 
+interface Wording {
+  /** What every answer of the code says, as pieces of JSON: before the detail, and after the timestamp. */
+  head: string;
+  tail: string;
+  title: string;
+}
+
+const wordings = new Map<ErrorCode, Wording>();
+const writeInstant = createInstantWriter();
+
+function wordingOf(code: ErrorCode): Wording {
+  const known = wordings.get(code);
+  if (known !== undefined) return known;
+  const { status, title } = ERRORS[code];
+  const head = JSON.stringify({ type: `urn:doorbuster:error:${code}`, title, status });
+  const tail = JSON.stringify({ error: STATUS_CODES[status] ?? title, code });
+  const wording = { head: head.slice(0, -1), tail: tail.slice(1, -1), title: JSON.stringify(title) };
+  wordings.set(code, wording);
+  return wording;
+}
+
+/** Put together from pieces: a sold-out crowd gets nothing else, and to make an object of eleven members of each is a tenth of the door. */
 export function toProblem(cause: Cause, path: string, requestId: string, nowMs: number): Problem {
-  const { status, title } = ERRORS[cause.code];
-  const detail = cause.detail || title;
+  const { status } = ERRORS[cause.code];
+  const { head, tail, title } = wordingOf(cause.code);
+  const detail = cause.detail ? JSON.stringify(cause.detail) : title;
+  const place = JSON.stringify(path);
   const retryAfterSeconds = retryAfter(cause, status);
-  const body: Record<string, unknown> = {
-    type: `urn:doorbuster:error:${cause.code}`,
-    title,
-    status,
-    detail,
-    instance: path,
-    timestamp: new Date(nowMs).toISOString(),
-    error: STATUS_CODES[status] ?? title,
-    message: detail,
-    path,
-    code: cause.code,
-    requestId,
-  };
-  if (cause.fields !== undefined) body['fields'] = cause.fields;
-  if (retryAfterSeconds !== undefined) body['retryAfterSeconds'] = retryAfterSeconds;
-  return { status, retryAfterSeconds, body: cause.members === undefined ? body : Object.assign(body, cause.members) };
+  let body = `${head},"detail":${detail},"instance":${place},"timestamp":"${writeInstant(nowMs)}",${tail}`;
+  body += `,"message":${detail},"path":${place},"requestId":${JSON.stringify(requestId)}`;
+  if (cause.fields !== undefined) body += `,"fields":${JSON.stringify(cause.fields)}`;
+  if (retryAfterSeconds !== undefined) body += `,"retryAfterSeconds":${retryAfterSeconds}`;
+  for (const [name, value] of Object.entries(cause.members ?? {})) {
+    if (value !== undefined) body += `,${JSON.stringify(name)}:${JSON.stringify(value)}`;
+  }
+  return { status, retryAfterSeconds, body: `${body}}` };
 }

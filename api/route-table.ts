@@ -4,7 +4,7 @@
 import type { Method, Route } from '../shop/route.ts';
 
 export type Match =
-  | { kind: 'route'; route: Route; params: Record<string, string> }
+  | { kind: 'route'; route: Route; params: Readonly<Record<string, string>> }
   | { kind: 'other-method'; allowed: string[] }
   | { kind: 'unknown' };
 
@@ -84,19 +84,28 @@ function allowedMethods(nodes: readonly Node[]): string[] {
 export function createRouteTable(routes: readonly Route[]): { find(method: string, path: string): Match } {
   const root = createNode();
   for (const route of routes) insert(root, route);
+  // A crowd asks for one path: the last answer is very often the next one, too.
+  let [lastMethod, lastPath] = ['', ''];
+  let last: Match = { kind: 'unknown' };
+
+  function look(method: string, path: string): Match {
+    const values: string[] = [];
+    const passed: Node[] = [];
+    // A method that is none of ours is simply not a key of the map.
+    const wish = { segments: path.split('/').slice(1), method: (method === 'HEAD' ? 'GET' : method) as Method };
+    const found = descend(root, 0, wish, values, passed)?.routes.get(wish.method);
+    if (found === undefined) {
+      return passed.length === 0 ? { kind: 'unknown' } : { kind: 'other-method', allowed: allowedMethods(passed) };
+    }
+    const params: Record<string, string> = {};
+    for (const [index, name] of found.names.entries()) params[name] = values[index] ?? '';
+    return { kind: 'route', route: found.route, params };
+  }
+
   return {
     find(method, path) {
-      const values: string[] = [];
-      const passed: Node[] = [];
-      // A method that is none of ours is simply not a key of the map.
-      const wish = { segments: path.split('/').slice(1), method: (method === 'HEAD' ? 'GET' : method) as Method };
-      const found = descend(root, 0, wish, values, passed)?.routes.get(wish.method);
-      if (found === undefined) {
-        return passed.length === 0 ? { kind: 'unknown' } : { kind: 'other-method', allowed: allowedMethods(passed) };
-      }
-      const params: Record<string, string> = {};
-      for (const [index, name] of found.names.entries()) params[name] = values[index] ?? '';
-      return { kind: 'route', route: found.route, params };
+      if (path !== lastPath || method !== lastMethod) [lastMethod, lastPath, last] = [method, path, look(method, path)];
+      return last;
     },
   };
 }

@@ -18,8 +18,8 @@ import type { Answer } from './arrival.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { createExchanges, type Exchange, type Exchanges } from './exchanges.ts';
 import { isBodyLarge, toArrival, write } from './http-bytes.ts';
+import { LentSocket } from './lent-socket.ts';
 import { type Concurrency, createConcurrency } from './load-shedding.ts';
-import type { Connection } from './socket-outlet.ts';
 import type { Session } from './socket-session.ts';
 import type { Upgrader } from './socket-upgrade.ts';
 import type { Sockets } from './sockets.ts';
@@ -59,9 +59,6 @@ const silence: unknown = Reflect.get(uws, '_cfg');
 if (typeof silence === 'function') silence('silent');
 
 const NO_BODY = Buffer.alloc(0);
-const ignore = (): void => {};
-/** ws.send: 1 sent, 0 buffered, 2 dropped. */
-const DROPPED = 2;
 
 /** Open connections, sockets included: uWebSockets.js tells of each that opens, and not of the end of those that became sockets. */
 interface Connections {
@@ -90,7 +87,7 @@ function serveHttp(
   const limit = limits?.connections ?? readConnectionLimit();
 
   function readBody(exchange: Exchange, res: uws.HttpResponse): void {
-    const chunks: Buffer[] = [];
+    let chunks: Buffer[] | undefined;
     let length = 0;
     res.onData((chunk, isLast) => {
       if (exchange.isDone || length > BODY_LIMIT_BYTES) return;
@@ -98,13 +95,16 @@ function serveHttp(
       if (length > BODY_LIMIT_BYTES) {
         const detail = `the limit is ${BODY_LIMIT_BYTES} bytes`;
         // A turn later, like `leave`.
-        setImmediate(() => exchanges.settle(exchange, dispatcher.refuse(exchange.request, 'BODY_TOO_LARGE', detail)));
+        setImmediate(() => exchanges.settle(exchange, dispatcher.refuse(exchange.admitted, 'BODY_TOO_LARGE', detail)));
         return;
       }
+      const part = Buffer.from(chunk);
+      // A body is read in this call where it came in one piece, as nearly all do.
+      if (isLast)
+        return exchanges.run(exchange, chunks === undefined ? part : Buffer.concat([...chunks, part], length));
       // The chunk's memory is uWebSockets.js' own and is gone after this call.
-      chunks.push(Buffer.from(Buffer.from(chunk)));
-      if (!isLast) return;
-      void exchanges.run(exchange, chunks.length === 1 ? (chunks[0] ?? NO_BODY) : Buffer.concat(chunks, length));
+      chunks ??= [];
+      chunks.push(Buffer.from(part));
     });
   }
 
@@ -113,8 +113,6 @@ function serveHttp(
     if (change > 0 && connections.count > limit.taken) res.close();
   });
   app.any('/*', (res, req) => {
-    // Before anything else: a response without an abort handler, left for whatever reason, ends the process.
-    res.onAborted(ignore);
     const method = req.getCaseSensitiveMethod();
     const isHead = method === 'HEAD';
     const isCrowded = connections.count > limit.answered;
@@ -124,6 +122,7 @@ function serveHttp(
       return;
     }
     const arrival = toArrival(res, req, addressOf);
+    // Never throws: a response without an abort handler, left for whatever reason, ends the process.
     const begun = dispatcher.begin(arrival);
     if (begun.kind === 'answered') {
       const isLast = exchanges.isStopping || isBodyLarge(arrival);
@@ -135,18 +134,8 @@ function serveHttp(
     const exchange = exchanges.begin(res, begun, method, begun.startedAt + BODY_DEADLINE_MS, readsBody);
     res.onAborted(() => exchanges.abandon(exchange));
     if (readsBody) readBody(exchange, res);
-    else void exchanges.run(exchange, NO_BODY);
+    else exchanges.run(exchange, NO_BODY);
   });
-}
-
-function lend(ws: uws.WebSocket<SocketData>): Connection {
-  return {
-    send: (frame, isBinary) => ws.send(frame, isBinary) !== DROPPED,
-    // Later, because uWebSockets.js calls `close` from within: whoever ends a socket may still be setting it up.
-    end: (code, reason) => setImmediate(() => ws.getUserData().session !== undefined && ws.end(code, reason)),
-    subscribe: (topic) => ws.subscribe(topic),
-    unsubscribe: (topic) => ws.unsubscribe(topic),
-  };
 }
 
 function serveSockets(
@@ -181,11 +170,11 @@ function serveSockets(
     },
     open(ws) {
       const data = ws.getUserData();
-      data.session = sockets.open(lend(ws), data.address, data.identity);
+      data.session = sockets.open(new LentSocket(ws), data.address, data.identity);
     },
     message(ws, message, isBinary) {
-      // Copied: the bytes are only valid until the first await of whoever reads them.
-      void ws.getUserData().session?.receive(Buffer.from(Buffer.from(message)), isBinary);
+      // Not copied: a session reads them before it returns.
+      ws.getUserData().session?.receive(new Uint8Array(message), isBinary);
     },
     dropped(ws) {
       ws.getUserData().hasMissedLines = true;

@@ -1,5 +1,6 @@
 // One socket's conversation: reads each message, asks the shop, answers in the kind of frame that asked.
 // A message can do no worse than get an error; a client that goes on with wrong ones is closed.
+import { bucketFor } from '../actors/buckets.ts';
 import type { Clock } from '../core/clock.ts';
 import {
   REQUEST_DEADLINE_MS,
@@ -12,42 +13,29 @@ import {
 import { type ErrorCode, fault } from '../core/errors.ts';
 import type { Caller } from '../shop/route.ts';
 import type { PurchaseReply, Purchases } from '../shop/sales/sales.ts';
-import { socketMessages } from './door-metrics.ts';
+import { countSocketMessage } from './door-metrics.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
-import { validate } from './input.ts';
+import type { LineBoard } from './line-board.ts';
 import { toFault } from './problem.ts';
 import { type Bucket, takeToken } from './rate-limit.ts';
 import { decodeFrame, idOf } from './socket-codec.ts';
-import type { SocketLines } from './socket-lines.ts';
-import { CLOSE_CODES, type Outlet } from './socket-outlet.ts';
-import { type SocketMessage, socketMessageSchema } from './wire.ts';
+import { SocketLines } from './socket-lines.ts';
+import { type Message, readMessage } from './socket-message.ts';
+import { CLOSE_CODES, type Connection, type Departure, Outlet } from './socket-outlet.ts';
+import type { MessageId, SocketMessage } from './wire.ts';
 
 export interface Identity {
   caller: Caller;
   expiresAtMs: number;
 }
 
-export interface Session {
-  receive(bytes: Uint8Array, isBinary: boolean): Promise<void>;
-  tell(purchase: PurchaseReply): void;
-  send(message: Record<string, unknown>): void;
-  /** The client reads again after lines were dropped. */
-  catchUp(): Promise<void>;
-  /** Ends it when its token has ended, or when it never sent one. */
-  watch(now: number): void;
-  end(code: number, reason: string): void;
-  closed(): void;
-  readonly userId: string | undefined;
-  readonly purchaseIds: readonly string[];
-}
-
-export interface SessionOptions {
+/** What all sockets of a process share. */
+export interface SessionSurroundings {
   gatekeeper: Gatekeeper;
   purchases: Purchases;
   clock: Clock;
-  outlet: Outlet;
-  lines: SocketLines;
-  address: string;
+  board: LineBoard;
+  departure: Departure;
   /** False: this buyer has too many sockets. */
   onIdentified(session: Session, userId: string): boolean;
 }
@@ -61,132 +49,190 @@ const CLIENT_FAULTS: ReadonlySet<ErrorCode> = new Set([
   'BAD_REQUEST',
 ]);
 
-type Message<T extends SocketMessage['type']> = SocketMessage & { type: T };
+/** A class, because there is one for each of many thousand sockets: it shares its methods, and is its own bucket of messages. */
+export class Session implements Bucket {
+  tokens = SOCKET_MESSAGE_BURST;
+  filledAt: number;
+  /** Another socket of the same buyer: the list of them all is in sockets.ts. */
+  sibling: Session | undefined;
+  private readonly around: SessionSurroundings;
+  private readonly connection: Connection;
+  private readonly outlet: Outlet;
+  readonly address: string;
+  private readonly openedAt: number;
+  private identity: Identity | undefined;
+  private lines: SocketLines | undefined;
+  private prefersBinary = false;
+  private refusals = 0;
+  private buysInFlight = 0;
 
-export function createSession(options: SessionOptions, known: Identity | undefined): Session {
-  const { gatekeeper, purchases, clock, outlet, lines } = options;
-  const openedAt = clock.now();
-  const bucket: Bucket = { tokens: SOCKET_MESSAGE_BURST, filledAt: openedAt };
-  let identity: Identity | undefined;
-  let prefersBinary = false;
-  let refusals = 0;
-  let buysInFlight = 0;
+  constructor(around: SessionSurroundings, connection: Connection, address: string, known: Identity | undefined) {
+    this.around = around;
+    this.connection = connection;
+    this.outlet = new Outlet(connection, around.departure);
+    this.address = address;
+    this.openedAt = around.clock.now();
+    this.filledAt = this.openedAt;
+    if (known !== undefined) this.identify(known);
+  }
 
-  function identify(next: Identity): void {
-    if (identity !== undefined && identity.caller.userId !== next.caller.userId) {
+  get userId(): string | undefined {
+    return this.identity?.caller.userId;
+  }
+
+  get purchaseIds(): readonly string[] {
+    return this.outlet.purchaseIds;
+  }
+
+  /** Reads the bytes before it returns. */
+  receive(bytes: Uint8Array, isBinary: boolean): void {
+    this.prefersBinary = isBinary;
+    const raw = decodeFrame(bytes, isBinary);
+    try {
+      const waitSeconds = takeToken(this, MESSAGE_RATE, this.around.clock.now());
+      if (waitSeconds > 0) throw fault('RATE_LIMITED', 'too many messages', { retryAfterSeconds: waitSeconds });
+      const message = readMessage(raw);
+      countSocketMessage(message.type);
+      this.serve(message, isBinary)?.catch((error: unknown) => this.failed(error, message.id, isBinary));
+    } catch (error) {
+      this.failed(error, idOf(raw), isBinary);
+    }
+  }
+
+  hasTold(purchaseId: string, version: number): boolean {
+    return this.outlet.hasTold(purchaseId, version);
+  }
+
+  tell(purchase: PurchaseReply): void {
+    this.outlet.tell(purchase, this.prefersBinary);
+  }
+
+  send(message: Record<string, unknown>): void {
+    this.outlet.send(message, this.prefersBinary);
+  }
+
+  /** The client reads again after lines were dropped. */
+  async catchUp(): Promise<void> {
+    await this.lines?.catchUp();
+  }
+
+  /** Ends it when its token has ended, or when it never sent one. */
+  watch(now: number): void {
+    if (this.identity === undefined) {
+      if (now - this.openedAt > SOCKET_AUTH_DEADLINE_MS) this.end(CLOSE_CODES.unauthenticated, 'no token was sent');
+    } else if (this.identity.expiresAtMs <= now) {
+      this.outlet.refuse({ code: 'TOKEN_EXPIRED' }, undefined, this.prefersBinary);
+      this.end(CLOSE_CODES.unauthenticated, 'TOKEN_EXPIRED');
+    }
+  }
+
+  end(code: number, reason: string): void {
+    this.outlet.end(code, reason);
+  }
+
+  closed(): void {
+    this.outlet.closed();
+    this.lines?.closed();
+  }
+
+  /** A promise only where something is waited for. */
+  private serve(message: SocketMessage, isBinary: boolean): Promise<void> | undefined {
+    if (message.type === 'auth') return this.authenticate(message, isBinary);
+    if (message.type === 'ping') {
+      this.outlet.send({ type: 'pong', ...echo(message.id) }, isBinary);
+      return undefined;
+    }
+    if (this.identity === undefined) throw fault('UNAUTHENTICATED', 'send {"type":"auth","token":"…"} first');
+    const { caller } = this.identity;
+    if (message.type === 'buy') return this.buy(message, caller, isBinary);
+    if (message.type === 'resume') return this.resume(message, caller, isBinary);
+    // Of a sale that is split, the line in which this buyer waits.
+    const saleId = bucketFor(message.saleId, caller.userId);
+    if (message.type === 'unsubscribe') {
+      this.lines?.unsubscribe(saleId, message.sku);
+      return undefined;
+    }
+    this.lines ??= new SocketLines(this.connection, this.outlet, this.around.board);
+    return this.lines.subscribe(saleId, message.sku, isBinary);
+  }
+
+  private identify(next: Identity): void {
+    if (this.identity !== undefined && this.identity.caller.userId !== next.caller.userId) {
       throw fault('FORBIDDEN', 'this socket belongs to another user');
     }
-    const isFirst = identity === undefined;
-    identity = next;
-    if (isFirst && !options.onIdentified(session, next.caller.userId)) {
-      outlet.end(CLOSE_CODES.tooManySockets, 'too many sockets of one user');
+    const isFirst = this.identity === undefined;
+    this.identity = next;
+    if (isFirst && !this.around.onIdentified(this, next.caller.userId)) {
+      this.end(CLOSE_CODES.tooManySockets, 'too many sockets of one user');
     }
   }
 
-  function authenticate(message: Message<'auth'>, isBinary: boolean): void {
+  private authenticate(message: Message<'auth'>, isBinary: boolean): undefined {
     try {
-      identify(gatekeeper.authenticate(message.token, options.address));
+      this.identify(this.around.gatekeeper.authenticate(message.token, this));
     } catch (error) {
-      const code = outlet.fail(error, message.id, isBinary);
-      outlet.end(CLOSE_CODES.unauthenticated, code);
+      const code = this.outlet.fail(error, message.id, isBinary);
+      this.end(CLOSE_CODES.unauthenticated, code);
       return;
     }
-    outlet.send({ type: 'auth', ...echo(message), userId: identity?.caller.userId }, isBinary);
+    this.outlet.send({ type: 'auth', ...echo(message.id), userId: this.userId }, isBinary);
   }
 
-  async function buy(message: Message<'buy'>, caller: Caller, isBinary: boolean): Promise<void> {
-    if (buysInFlight >= SOCKET_BUYS_IN_FLIGHT_MAX) throw fault('RATE_LIMITED', 'too many buys at once');
-    gatekeeper.admit(caller, options.address, '/ws');
-    const { saleId, sku, quantity, key } = message;
-    buysInFlight += 1;
-    try {
-      const wish = { saleId, sku, quantity, key, buyer: caller.userId };
-      const bought = await purchases.buy(wish, clock.now() + REQUEST_DEADLINE_MS);
-      if (bought.kind === 'purchase') return outlet.answer(bought.purchase, message.id, isBinary);
-      const { code, purchaseId, retryAfterSeconds } = bought;
-      const members = { saleId, sku, ...(purchaseId && { purchaseId }) };
-      outlet.refuse({ code, retryAfterSeconds, members }, message.id, isBinary);
-    } finally {
-      buysInFlight -= 1;
+  private buy(message: Message<'buy'>, caller: Caller, isBinary: boolean): Promise<void> | undefined {
+    if (this.buysInFlight >= SOCKET_BUYS_IN_FLIGHT_MAX) throw fault('RATE_LIMITED', 'too many buys at once');
+    const { gatekeeper, purchases, clock } = this.around;
+    gatekeeper.admit(caller, this, '/ws');
+    const { id, saleId, sku, quantity, key } = message;
+    const wish = { saleId, sku, quantity, key, buyer: caller.userId };
+    const outcome = purchases.buy(wish, clock.now() + REQUEST_DEADLINE_MS);
+    if (!(outcome instanceof Promise)) {
+      this.answer(outcome, message, isBinary);
+      return undefined;
     }
+    this.buysInFlight += 1;
+    return outcome.then(
+      (bought) => {
+        this.buysInFlight -= 1;
+        this.answer(bought, message, isBinary);
+      },
+      (error: unknown) => {
+        this.buysInFlight -= 1;
+        this.failed(error, id, isBinary);
+      },
+    );
+  }
+
+  private answer(
+    bought: Awaited<ReturnType<Purchases['buy']>>,
+    { id, saleId, sku }: Message<'buy'>,
+    isBinary: boolean,
+  ): void {
+    if (bought.kind === 'purchase') return this.outlet.answer(bought.purchase, id, isBinary);
+    const { code, purchaseId, retryAfterSeconds } = bought;
+    const members = { saleId, sku, ...(purchaseId && { purchaseId }) };
+    this.outlet.refuse({ code, retryAfterSeconds, members }, id, isBinary);
   }
 
   /** After a reconnect: what became of these. Each counts as a request. */
-  async function resume(message: Message<'resume'>, caller: Caller, isBinary: boolean): Promise<void> {
+  private async resume(message: Message<'resume'>, caller: Caller, isBinary: boolean): Promise<void> {
+    const { gatekeeper, purchases } = this.around;
     for (const purchaseId of new Set(message.purchaseIds)) {
-      if (!outlet.isOpen) return;
-      gatekeeper.admit(caller, options.address, '/ws');
+      if (!this.outlet.isOpen) return;
+      gatekeeper.admit(caller, this, '/ws');
       try {
-        outlet.answer(await purchases.get(purchaseId, caller.userId), message.id, isBinary);
+        this.outlet.answer(await purchases.get(purchaseId, caller.userId), message.id, isBinary);
       } catch (error) {
         const { code, detail, retryAfterSeconds } = toFault(error);
-        outlet.refuse({ code, detail, retryAfterSeconds, members: { purchaseId } }, message.id, isBinary);
+        this.outlet.refuse({ code, detail, retryAfterSeconds, members: { purchaseId } }, message.id, isBinary);
       }
     }
   }
 
-  async function serve(message: SocketMessage, isBinary: boolean): Promise<void> {
-    if (message.type === 'auth') return authenticate(message, isBinary);
-    if (message.type === 'ping') return outlet.send({ type: 'pong', ...echo(message) }, isBinary);
-    if (identity === undefined) throw fault('UNAUTHENTICATED', 'send {"type":"auth","token":"…"} first');
-    if (message.type === 'subscribe') return lines.subscribe(message.saleId, message.sku, isBinary);
-    if (message.type === 'unsubscribe') return lines.unsubscribe(message.saleId, message.sku);
-    if (message.type === 'buy') return buy(message, identity.caller, isBinary);
-    return resume(message, identity.caller, isBinary);
+  private failed(error: unknown, id: MessageId, isBinary: boolean): void {
+    const code = this.outlet.fail(error, id, isBinary);
+    if (CLIENT_FAULTS.has(code)) this.refusals += 1;
+    if (this.refusals > SOCKET_REFUSALS_MAX) this.end(CLOSE_CODES.badClient, 'too many refused messages');
   }
-
-  function read(raw: unknown): SocketMessage {
-    const waitSeconds = takeToken(bucket, MESSAGE_RATE, clock.now());
-    if (waitSeconds > 0) throw fault('RATE_LIMITED', 'too many messages', { retryAfterSeconds: waitSeconds });
-    if (raw === undefined) throw fault('INVALID_JSON', 'the message cannot be read');
-    // The output of that very schema.
-    const message = validate(socketMessageSchema, raw, 'message') as SocketMessage;
-    socketMessages.inc({ type: message.type });
-    return message;
-  }
-
-  function countRefusal(code: ErrorCode): void {
-    if (CLIENT_FAULTS.has(code)) refusals += 1;
-    if (refusals > SOCKET_REFUSALS_MAX) outlet.end(CLOSE_CODES.badClient, 'too many refused messages');
-  }
-
-  const session: Session = {
-    async receive(bytes, isBinary) {
-      prefersBinary = isBinary;
-      const raw = decodeFrame(bytes, isBinary);
-      try {
-        await serve(read(raw), isBinary);
-      } catch (error) {
-        countRefusal(outlet.fail(error, idOf(raw), isBinary));
-      }
-    },
-    tell: (purchase) => outlet.tell(purchase, prefersBinary),
-    send: (message) => outlet.send(message, prefersBinary),
-    catchUp: () => lines.catchUp(),
-    watch(now) {
-      if (identity === undefined) {
-        if (now - openedAt > SOCKET_AUTH_DEADLINE_MS) outlet.end(CLOSE_CODES.unauthenticated, 'no token was sent');
-      } else if (identity.expiresAtMs <= now) {
-        outlet.refuse({ code: 'TOKEN_EXPIRED' }, undefined, prefersBinary);
-        outlet.end(CLOSE_CODES.unauthenticated, 'TOKEN_EXPIRED');
-      }
-    },
-    end: (code, reason) => outlet.end(code, reason),
-    closed() {
-      outlet.closed();
-      lines.closed();
-    },
-    get userId() {
-      return identity?.caller.userId;
-    },
-    get purchaseIds() {
-      return outlet.purchaseIds;
-    },
-  };
-  if (known !== undefined) identify(known);
-  return session;
 }
 
-function echo(message: SocketMessage): Record<string, unknown> {
-  return message.id === undefined ? {} : { id: message.id };
-}
+const echo = (id: MessageId): { id?: string | number } => (id === undefined ? {} : { id });

@@ -47,10 +47,10 @@ export function createUpgrader({ gatekeeper, clock, allowedOrigins }: UpgraderOp
         checkOrigin(arrival.header('origin'));
         const token = parseQuery(arrival.query)['access_token'] ?? bearerToken(arrival.header('authorization'));
         if (token === undefined) {
-          gatekeeper.admit(undefined, arrival.address, arrival.path);
+          gatekeeper.admit(undefined, arrival, arrival.path);
           return { kind: 'upgraded', identity: undefined };
         }
-        return { kind: 'upgraded', identity: gatekeeper.authenticate(token, arrival.address) };
+        return { kind: 'upgraded', identity: gatekeeper.authenticate(token, arrival) };
       } catch (error) {
         const coded = toFault(error);
         countAnswer('/ws', coded.status);

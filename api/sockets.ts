@@ -1,10 +1,10 @@
 // All sockets of this process: who is connected, and what the feed has for them. Every process hears of every purchase,
 // so a buyer is told here what happened through any other. Knows no transport: the server lends connections.
 import type { Purchase } from '../actors/records.ts';
-import type { StockFeed } from '../actors/stock-feed.ts';
+import type { ReadPurchases, StockFeed } from '../actors/stock-feed.ts';
 import type { StockStore } from '../actors/stock-store.ts';
 import type { Clock } from '../core/clock.ts';
-import { LINE_BROADCAST_INTERVAL_MS, SLICE_MAX, SOCKETS_PER_BUYER_MAX, WATCH_INTERVAL_MS } from '../core/constants.ts';
+import { SLICE_MAX, SOCKET_NEWS_DELAY_MS, WATCH_INTERVAL_MS } from '../core/constants.ts';
 import { hasCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { type Purchases, toPurchaseReply } from '../shop/sales/sales.ts';
@@ -12,9 +12,10 @@ import { createCatchUp } from './catch-up.ts';
 import { openSockets } from './door-metrics.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
 import { createLineBoard, type Publish } from './line-board.ts';
-import { createSocketLines } from './socket-lines.ts';
-import { CLOSE_CODES, type Connection, createOutlet } from './socket-outlet.ts';
-import { createSession, type Identity, type Session } from './socket-session.ts';
+import { createLinePress, realPace } from './line-press.ts';
+import { createSocketBuyers } from './socket-buyers.ts';
+import { CLOSE_CODES, type Connection, createDeparture } from './socket-outlet.ts';
+import { type Identity, Session } from './socket-session.ts';
 
 export interface SocketsDependencies {
   gatekeeper: Gatekeeper;
@@ -38,27 +39,23 @@ export interface Sockets {
 export function createSockets(dependencies: SocketsDependencies): Sockets {
   const { gatekeeper, purchases, stock, feed, clock, log } = dependencies;
   const sessions = new Set<Session>();
-  const byBuyer = new Map<string, Set<Session>>();
+  const buyers = createSocketBuyers<Session>();
   let publish: Publish = () => {};
-  const board = createLineBoard(stock, (topic, frame, isBinary) => publish(topic, frame, isBinary));
-
-  function onIdentified(session: Session, userId: string): boolean {
-    const mine = byBuyer.get(userId) ?? new Set<Session>();
-    if (mine.size >= SOCKETS_PER_BUYER_MAX) return false;
-    mine.add(session);
-    byBuyer.set(userId, mine);
-    return true;
-  }
+  const board = createLineBoard({
+    stock,
+    press: createLinePress(realPace),
+    publish: (topic, frame, isBinary) => publish(topic, frame, isBinary),
+  });
+  const departure = createDeparture(log);
+  const around = { gatekeeper, purchases, clock, board, departure, onIdentified: buyers.add };
 
   function tellBuyer(purchase: Purchase): void {
     // A hold of /inventory/reserve is its order's business.
-    const mine = purchase.orderRef === '' ? byBuyer.get(purchase.buyer) : undefined;
-    if (mine === undefined) return;
+    if (purchase.orderRef !== '') return;
     const reply = toPurchaseReply(purchase, {});
-    for (const session of mine) session.tell(reply);
+    for (const session of buyers.of(purchase.buyer)) session.tell(reply);
   }
 
-  /** The feed was lost for a while: asks for everything that anybody here was told about. */
   /** Purchases that Redis has forgotten: told from Postgres, or that they were lost. */
   async function tellOfUnknown(session: Session, unknown: ReadonlySet<string>): Promise<void> {
     for (const purchaseId of session.purchaseIds) {
@@ -72,6 +69,7 @@ export function createSockets(dependencies: SocketsDependencies): Sockets {
     }
   }
 
+  /** The feed was lost for a while: asks for everything that anybody here was told about. */
   async function resync(): Promise<void> {
     const ids = [...new Set([...sessions].flatMap((session) => session.purchaseIds))];
     for (let from = 0; from < ids.length; from += SLICE_MAX) {
@@ -84,19 +82,33 @@ export function createSockets(dependencies: SocketsDependencies): Sockets {
   }
 
   feed.onLine((counters) => board.update(counters));
-  feed.onPurchases((changed) => {
-    for (const purchase of changed) tellBuyer(purchase);
-  });
+  // News comes beside the answer to the buy that made it, often first: it waits a moment, and then most of it was told.
+  let news: ReadPurchases[] = [];
+  function isUntold(buyer: string, purchaseId: string, version: number): boolean {
+    for (let s = buyers.first(buyer); s !== undefined; s = s.sibling) if (!s.hasTold(purchaseId, version)) return true;
+    return false;
+  }
+  function tellNews(): void {
+    const due = news;
+    news = [];
+    for (const read of due) for (const purchase of read(isUntold)) tellBuyer(purchase);
+  }
+  feed.onPurchases(
+    (read) => {
+      if (news.push(read) === 1) setTimeout(tellNews, SOCKET_NEWS_DELAY_MS).unref();
+    },
+    () => buyers.size > 0,
+  );
   feed.onPayment(({ purchaseId, buyer, clientSecret, status }) => {
-    for (const session of byBuyer.get(buyer) ?? []) session.send({ type: 'payment', purchaseId, clientSecret, status });
+    for (const session of buyers.of(buyer)) session.send({ type: 'payment', purchaseId, clientSecret, status });
   });
   const catchUp = createCatchUp(resync, log);
   feed.onResync(() => catchUp.ask());
 
-  const broadcasting = setInterval(() => board.flush(), LINE_BROADCAST_INTERVAL_MS);
   const watching = setInterval(() => {
     const now = clock.now();
-    for (const session of [...sessions]) session.watch(now);
+    // A set may lose members while it is walked through.
+    for (const session of sessions) session.watch(now);
   }, WATCH_INTERVAL_MS);
 
   return {
@@ -105,9 +117,7 @@ export function createSockets(dependencies: SocketsDependencies): Sockets {
     },
 
     open(connection, address, identity) {
-      const outlet = createOutlet(connection, log);
-      const lines = createSocketLines(connection, outlet, board);
-      const session = createSession({ gatekeeper, purchases, clock, outlet, lines, address, onIdentified }, identity);
+      const session = new Session(around, connection, address, identity);
       sessions.add(session);
       openSockets.set(sessions.size);
       return session;
@@ -117,14 +127,11 @@ export function createSockets(dependencies: SocketsDependencies): Sockets {
       session.closed();
       sessions.delete(session);
       openSockets.set(sessions.size);
-      const mine = session.userId === undefined ? undefined : byBuyer.get(session.userId);
-      mine?.delete(session);
-      if (mine?.size === 0 && session.userId !== undefined) byBuyer.delete(session.userId);
+      buyers.remove(session);
     },
 
     close() {
       catchUp.stop();
-      clearInterval(broadcasting);
       clearInterval(watching);
       for (const session of [...sessions]) session.end(CLOSE_CODES.goingAway, 'this process is going down');
     },

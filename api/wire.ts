@@ -8,6 +8,10 @@ const id = z.union([z.string().max(64), z.int()]);
 const saleId = z.string().max(128);
 const sku = z.string().max(64);
 
+/** Of a buy: the schema's, and those of the check by hand in socket-message.ts. */
+export const BUY_SKU = /^[A-Za-z0-9._-]{1,64}$/;
+export const BUY_KEY = /^[\x21-\x7e]{1,255}$/;
+
 /** Up, over a socket. `id` is the client's and comes back with the answer. */
 export const socketMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('auth'), id: id.optional(), token: z.string() }),
@@ -17,12 +21,9 @@ export const socketMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('buy'),
     id: id.optional(),
     saleId,
-    sku: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/),
+    sku: z.string().regex(BUY_SKU),
     quantity: z.int().min(1).max(PER_BUYER_LIMIT_MAX).default(1),
-    key: z
-      .string()
-      .regex(/^[\x21-\x7e]{1,255}$/)
-      .optional(),
+    key: z.string().regex(BUY_KEY).optional(),
   }),
   z.object({
     type: z.literal('resume'),

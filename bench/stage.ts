@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keys } from '../actors/keys.ts';
+import { bucketIds } from '../actors/buckets.ts';
 import { createStockStore, type StockStore } from '../actors/stock-store.ts';
 import { sleep, systemClock } from '../core/clock.ts';
 import type { Config, RuntimeConfig } from '../core/config.ts';
@@ -15,6 +16,7 @@ import { mintTokens } from '../scripts/tokens/mint.ts';
 import { startSystem, type System } from '../scripts/start/system.ts';
 import { runAudit } from '../shop/admin/admin.ts';
 import { createEpochRecord } from '../shop/orders/orders.ts';
+import { sumCounts } from '../shop/sales/sales.ts';
 
 export interface Offer {
   readonly saleId: string;
@@ -104,8 +106,9 @@ async function furnish(system: System, leave: () => Promise<void>): Promise<Stag
       return { saleId, sku, stock };
     },
     async backlog({ saleId }) {
-      const [seq, applied] = await redis.hmget(keys.fence(partitionOf(saleId) ?? 0), 'seq', 'applied');
-      return Number(seq ?? 0) - Number(applied ?? 0);
+      const fences = bucketIds(saleId).map((id) => keys.fence(partitionOf(id) ?? 0));
+      const positions = await Promise.all(fences.map((fence) => redis.hmget(fence, 'seq', 'applied')));
+      return positions.reduce((sum, [seq, applied]) => sum + Number(seq ?? 0) - Number(applied ?? 0), 0);
     },
     async inspect(offer, acknowledged, unanswered = 0) {
       const audited = await audit({ postgres, redis, stock }, offer.saleId);
@@ -141,13 +144,14 @@ async function compare(
   acknowledged: number,
   unanswered: number,
 ): Promise<string[]> {
-  const [snapshot] = await stock.snapshot([saleId]);
-  const counts = snapshot?.items.find((item) => item.sku === sku);
+  const ids = bucketIds(saleId);
+  const snapshots = await stock.snapshot(ids);
+  const counts = sumCounts(snapshots.flatMap((snapshot) => snapshot?.items ?? [])).get(sku);
   if (counts === undefined) return [`Redis does not know ${sku} of ${saleId}`];
   const { rows } = await postgres.query<{ orders: number; tickets: number }>(
-    `SELECT (SELECT count(*) FROM orders WHERE sale_id = $1) AS orders,
-            (SELECT count(DISTINCT ticket) FROM purchases WHERE sale_id = $1) AS tickets`,
-    [saleId],
+    `SELECT (SELECT count(*) FROM orders WHERE sale_id = ANY($1)) AS orders,
+            (SELECT count(DISTINCT (sale_id, ticket)) FROM purchases WHERE sale_id = ANY($1)) AS tickets`,
+    [ids],
   );
   // Who got no answer may have a unit or not; whatever it is, all records must say the same.
   const bought = Math.min(acknowledged + unanswered, Math.max(acknowledged, counts.held));

@@ -9,6 +9,19 @@ export interface Clock {
 
 export const systemClock: Clock = { now: () => Date.now() };
 
+/**
+ * Instants as ISO 8601. The last one is remembered: a crowd is answered many times within a millisecond, and the holds of one
+ * batch end at one instant. Each kind of instant has a writer of its own.
+ */
+export function createInstantWriter(): (ms: number) => string {
+  let last = Number.NaN;
+  let text = '';
+  return (ms) => {
+    if (ms !== last) [last, text] = [ms, new Date(ms).toISOString()];
+    return text;
+  };
+}
+
 /** Waiting and chance as the simulation (test/sim) hands them in, so that time passes only when it says so. */
 export interface SimulatedTime {
   wait(ms: number, signal: AbortSignal | undefined): Promise<void>;

@@ -29,7 +29,7 @@ export interface RequestContext {
   headers: { get(name: string): string | undefined };
   /** Without the query string. */
   path: string;
-  /** The client's address, as the socket shows it. */
+  /** The client's address, on public routes; '' where a token says who asks. */
   address: string;
   requestId: string;
   /** Milliseconds since the epoch; after it nobody waits for the answer. */

@@ -10,6 +10,7 @@ import {
   RELAY_AHEAD_MAX_RECORDS,
   RELAY_BLOCK_MS,
   RELAY_FULL_PAUSE_MS,
+  RELAY_GATHER_MS,
   RELAY_READ_MAX_ENTRIES,
   RELAY_TAKEOVER_IDLE_MS,
 } from '../core/constants.ts';
@@ -35,10 +36,13 @@ export interface RelayDependencies {
   readonly stepHook?: (step: 'read' | 'added') => void | Promise<void>;
 }
 
+/** What a read brought: `plenty` fills jobs, or is not all there is. */
+type Haul = 'nothing' | 'little' | 'plenty';
+
 export interface Relay {
   start(): void;
   /** What the loop does again and again: one read, made into jobs. A failure is dealt with, never thrown. */
-  turn(): Promise<void>;
+  turn(): Promise<Haul>;
   /** Resolves when the loop has ended; what it read and did not add is handed out again by the next relay. */
   stop(): Promise<void>;
 }
@@ -91,27 +95,31 @@ export function createRelay(deps: RelayDependencies): Relay {
 
   /** The streams whose unfinished entries leave room for more; what waits in the others forms larger jobs later. */
   async function streamsWithRoom(): Promise<string[]> {
-    const checks = [...streams].map(async ([stream, partition]) => {
-      const { count, span } = await unfinished(redis, stream, OUTBOX_GROUP);
-      entriesAhead.set({ partition: String(partition) }, count);
-      return count < RELAY_AHEAD_MAX_ENTRIES && span < RELAY_AHEAD_MAX_RECORDS ? [stream] : [];
+    const names = [...streams.keys()];
+    const ahead = await unfinished(redis, names, OUTBOX_GROUP);
+    return names.filter((stream, place) => {
+      const { count = 0, span = 0 } = ahead[place] ?? {};
+      entriesAhead.set({ partition: String(streams.get(stream)) }, count);
+      return count < RELAY_AHEAD_MAX_ENTRIES && span < RELAY_AHEAD_MAX_RECORDS;
     });
-    return (await Promise.all(checks)).flat();
   }
 
-  async function relayOnce(): Promise<void> {
+  async function relayOnce(): Promise<Haul> {
     if (!hasGroups) await prepare();
     if (clock.now() >= takeoverAt) {
       for (const partition of partitions) await handOutAgain(partition, takeoverIdleMs, 'again');
       takeoverAt = clock.now() + takeoverIdleMs;
     }
     const open = await streamsWithRoom();
-    if (open.length === 0) return sleep(RELAY_FULL_PAUSE_MS, stopping.signal);
+    if (open.length === 0) {
+      await sleep(RELAY_FULL_PAUSE_MS, stopping.signal);
+      return 'nothing';
+    }
     // While one is full, a quiet read must not keep its room from being noticed.
     const blockMs = open.length < streams.size ? RELAY_FULL_PAUSE_MS : RELAY_BLOCK_MS;
     const options = { count: RELAY_READ_MAX_ENTRIES, blockMs };
     const read = await readNew(redis, OUTBOX_GROUP, open, options);
-    if (read.size === 0) return;
+    if (read.size === 0) return 'nothing';
     await deps.stepHook?.('read');
     const jobs = [...read].flatMap(([stream, entries]) => coalesce(streams.get(stream) ?? 0, entries));
     await deps.queue.addBulk('outbox.apply', jobs);
@@ -120,22 +128,29 @@ export function createRelay(deps: RelayDependencies): Relay {
       jobs.reduce((sum, job) => sum + job.payload.entryIds.length, 0),
     );
     await deps.stepHook?.('added');
+    const isMore = [...read.values()].some((entries) => entries.length === RELAY_READ_MAX_ENTRIES);
+    return isMore || jobs.length > read.size ? 'plenty' : 'little';
   }
 
-  async function turn(): Promise<void> {
+  async function turn(): Promise<Haul> {
     try {
-      await relayOnce();
+      return await relayOnce();
     } catch (error) {
-      if (stopping.signal.aborted) return;
+      if (stopping.signal.aborted) return 'nothing';
       // Whatever failed, start from what Redis says is unfinished; a lost group is made again there.
       hasGroups = false;
       if (!isGroupMissing(error)) log.warn({ reason: messageOf(error) }, 'the relay failed and starts again');
       await sleep(RELAY_FULL_PAUSE_MS * 10, stopping.signal);
+      return 'nothing';
     }
   }
 
   async function run(): Promise<void> {
-    while (!stopping.signal.aborted) await turn();
+    while (!stopping.signal.aborted) {
+      const haul = await turn();
+      // The first after a silence goes at once; where more is coming, what gathers meanwhile makes a job worth its cost.
+      if (haul === 'little') await sleep(RELAY_GATHER_MS, stopping.signal);
+    }
   }
 
   return {

@@ -5,6 +5,7 @@ import { jitter, sleep } from '../core/clock.ts';
 import {
   AUDIT_LOOK_INTERVAL_MS,
   AUDIT_ROUND_INTERVAL_MS,
+  BUCKET_BALANCE_INTERVAL_MS,
   EPOCH_FOLLOW_INTERVAL_MS,
   PARTITIONS,
   RECONCILE_INTERVAL_MS,
@@ -26,6 +27,7 @@ export interface PeriodicTask {
 export interface TableDependencies {
   readonly followEpoch: () => Promise<unknown>;
   readonly sales: { installMissing(): Promise<number> };
+  readonly buckets: { run(): Promise<void> };
   readonly payments: {
     settlePending(): Promise<number>;
     recoverLost(): Promise<unknown>;
@@ -43,10 +45,11 @@ const backlog = gauge('doorbuster_outbox_backlog_records', 'Records in the outbo
 const jobs = gauge('doorbuster_queue_jobs', 'Jobs by state', ['state']);
 
 export function createTable(deps: TableDependencies): PeriodicTask[] {
-  const { followEpoch, sales, payments, deadLetters, audit, redis, queue } = deps;
+  const { followEpoch, sales, buckets, payments, deadLetters, audit, redis, queue } = deps;
   return [
     { name: 'partitions.follow', everyMs: EPOCH_FOLLOW_INTERVAL_MS, run: followEpoch },
     { name: 'sales.install', everyMs: RESCUE_INTERVAL_MS, run: () => sales.installMissing() },
+    { name: 'buckets.balance', everyMs: BUCKET_BALANCE_INTERVAL_MS, run: () => buckets.run() },
     { name: 'payments.settle', everyMs: RESCUE_INTERVAL_MS, run: () => payments.settlePending() },
     { name: 'payments.recover', everyMs: RESCUE_INTERVAL_MS, run: () => payments.recoverLost() },
     { name: 'payments.reconcile', everyMs: RECONCILE_INTERVAL_MS, run: () => payments.reconcile() },

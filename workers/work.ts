@@ -5,17 +5,17 @@ import { createStockFeed } from '../actors/stock-feed.ts';
 import { createStockStore } from '../actors/stock-store.ts';
 import { systemClock } from '../core/clock.ts';
 import type { RuntimeConfig } from '../core/config.ts';
-import { WORKER_CONCURRENCY } from '../core/constants.ts';
+import { PARTITIONS, WORKER_CONCURRENCY } from '../core/constants.ts';
 import { hasCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Postgres } from '../core/postgres/postgres.ts';
-import { connectRedis, type Redis } from '../core/redis/redis.ts';
+import { connectRedis, isClusterUrl, type Redis } from '../core/redis/redis.ts';
 import { createDeadLetters, createOnlineAudit, createRebuild } from '../shop/admin/admin.ts';
 import { openJobQueues, runJobQueues } from '../shop/job-queues.ts';
 import { createEpochFollower, createOrderJobs, createOrders, createSaleTerms } from '../shop/orders/orders.ts';
 import { createPaymentGateway, createPayments, startsPerSecond } from '../shop/payments/payments.ts';
-import { createSales } from '../shop/sales/sales.ts';
-import { createRelay } from './relay.ts';
+import { createBucketBalancer, createSales } from '../shop/sales/sales.ts';
+import { createRelay, type Relay } from './relay.ts';
 import { createTable, runTable } from './table.ts';
 
 export interface Work {
@@ -46,6 +46,7 @@ export function createWork(config: RuntimeConfig, deps: WorkDependencies): Work 
   const followEpoch = createEpochFollower({ postgres, stock });
   const rebuild = config.autoRebuild ? createRebuild({ postgres, redis, queue, clock, log }) : undefined;
   const sales = createSales({ postgres, stock, clock, log });
+  const buckets = createBucketBalancer({ postgres, stock, clock, log });
   const payments = createPayments({
     postgres,
     stock,
@@ -62,7 +63,12 @@ export function createWork(config: RuntimeConfig, deps: WorkDependencies): Work 
   const applyHook = (step: string): void => stepHook(`apply.${step}`);
   const orderJobs = createOrderJobs({ postgres, redis, stock, queue, terms, clock, log, stepHook: applyHook });
   const relayHook = (step: string): void => stepHook(`relay.${step}`);
-  const relay = createRelay({ redis: connectRedis(redisUrl, 'blocking', log), queue, log, stepHook: relayHook });
+  const newRelay = (share: { partitions?: readonly number[] }): Relay =>
+    createRelay({ redis: connectRedis(redisUrl, 'blocking', log), queue, log, stepHook: relayHook, ...share });
+  // One read covers several partitions only where they share a slot.
+  const relays = isClusterUrl(redisUrl)
+    ? Array.from({ length: PARTITIONS }, (_, partition) => newRelay({ partitions: [partition] }))
+    : [newRelay({})];
   const sweeper = createHoldSweeper({ stock, clock, log });
   const audit = createOnlineAudit({ postgres, redis, redisUrl, stock, clock, log });
   let runner: { close(): Promise<void> } | undefined;
@@ -87,12 +93,15 @@ export function createWork(config: RuntimeConfig, deps: WorkDependencies): Work 
     start() {
       const handlers = { ...orderJobs, ...payments.handlers };
       runner = runJobQueues(redisUrl, handlers, { concurrency: WORKER_CONCURRENCY, log });
-      table = runTable(createTable({ followEpoch: attach, sales, payments, deadLetters, audit, redis, queue }), log);
-      relay.start();
+      table = runTable(
+        createTable({ followEpoch: attach, sales, buckets, payments, deadLetters, audit, redis, queue }),
+        log,
+      );
+      for (const relay of relays) relay.start();
       sweeper.start();
     },
     async stop() {
-      await Promise.all([relay.stop(), sweeper.stop(), audit.stop(), table?.stop()]);
+      await Promise.all([...relays.map((relay) => relay.stop()), sweeper.stop(), audit.stop(), table?.stop()]);
       await runner?.close();
       await Promise.all([queue.close(), feed.close()]);
     },

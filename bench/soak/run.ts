@@ -198,10 +198,10 @@ async function countKept(stage: Stage): Promise<Record<string, number>> {
   );
   const { purchases = 0, sales = 0, items = 0 } = rows[0] ?? {};
   // Two restocks for each small sale at most; a sale has a list of tickets, counts and buyers once somebody came.
-  const ofSales = { sale: sales, buyers: sales, stock: items, tickets: items, operation: sales * 2 };
-  // One a partition: its position, its stream, and the times at which what is kept will be purged.
-  const ofPartitions = { fence: PARTITIONS, outbox: PARTITIONS, schedule: PARTITIONS, queue: QUEUE_KEYS_MAX };
-  return { purchase: purchases, ...ofSales, ...ofPartitions };
+  const ofSales = { sale: sales, buyers: sales, stock: items, tickets: items, lots: items, operation: sales * 2 };
+  // One a partition: its position, its stream, its SKUs, and the times at which what is kept will be purged.
+  const ofPartitions = { fence: PARTITIONS, outbox: PARTITIONS, skus: PARTITIONS, schedule: PARTITIONS };
+  return { p: purchases, queue: QUEUE_KEYS_MAX, ...ofSales, ...ofPartitions };
 }
 
 async function auditAll(stage: Stage): Promise<string[]> {

@@ -102,7 +102,7 @@ async function tried<T extends object>(reading: Promise<T>): Promise<T | object>
   return reading.catch(() => ({}));
 }
 
-/** `db:{p3}:purchase:pur_…` is a purchase; `{jobs}:outbox:42` is a job, `{jobs}:outbox:wait` something of its queue. */
+/** `db:{p3}:p:pur_…` is a purchase; `{jobs}:outbox:42` is a job, `{jobs}:outbox:wait` something of its queue. */
 function kindOf(name: string): string {
   const [, kind] = /^db:\{p\d+\}:([^:]+)/.exec(name) ?? [];
   if (kind !== undefined) return kind;

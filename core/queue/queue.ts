@@ -115,9 +115,10 @@ export function runQueue<M>(
   name: string,
   redisUrl: string,
   handlers: JobHandlers<M>,
-  options: { concurrency: number; log: Log },
+  /** `backoffMaxMs`: a test's own; the tries of one job take half a minute otherwise. */
+  options: { concurrency: number; log: Log; backoffMaxMs?: number },
 ): { close(): Promise<void> } {
-  const { log } = options;
+  const { log, backoffMaxMs = JOB_BACKOFF_MAX_MS } = options;
   const connection = connectRedis(redisUrl, 'queue', log);
   const worker = new Worker(name, (job) => runJob(job, handlers, log), {
     connection,
@@ -126,7 +127,7 @@ export function runQueue<M>(
     lockDuration: JOB_LOCK_MS,
     stalledInterval: JOB_STALLED_CHECK_MS,
     maxStalledCount: JOB_ATTEMPTS_ENDLESS,
-    settings: { backoffStrategy: backoffMs },
+    settings: { backoffStrategy: (attemptsMade) => backoffMs(attemptsMade, backoffMaxMs) },
   });
   worker.on('error', (error) => log.warn({ queue: name, reason: error.message }, 'a worker failed'));
   worker.on('failed', (job, error) => {
@@ -172,8 +173,8 @@ function faultsOf(job: Job): number {
     : 0;
 }
 
-function backoffMs(attemptsMade: number): number {
-  return Math.round(jitter(Math.min(JOB_BACKOFF_MIN_MS * 2 ** Math.min(attemptsMade, 20), JOB_BACKOFF_MAX_MS)));
+function backoffMs(attemptsMade: number, maxMs: number): number {
+  return Math.round(jitter(Math.min(JOB_BACKOFF_MIN_MS * 2 ** Math.min(attemptsMade, 20), maxMs)));
 }
 
 function bullOptions({ jobId, delayMs }: JobOptions): JobsOptions {

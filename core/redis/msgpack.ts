@@ -22,3 +22,14 @@ export function unpackAll(bytes: Uint8Array): unknown[] {
   // Without a callback msgpackr collects the values; its types leave the other form open.
   return packr.unpackMultiple(bytes) as unknown[];
 }
+
+/** The first of several values, and where the next begins: what is not wanted is not read. */
+export function unpackFirst(bytes: Uint8Array): { value: unknown; end: number } {
+  const first: { value: unknown; end: number } = { value: undefined, end: 0 };
+  packr.unpackMultiple(bytes, (value, _start, end) => {
+    first.value = value;
+    first.end = end ?? 0;
+    return false;
+  });
+  return first;
+}

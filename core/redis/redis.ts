@@ -1,7 +1,7 @@
 // Connections to Redis, one kind per use. A connection for scripts fails at once and never sends a command twice or later:
 // the caller must know whether it was sent. The others wait for Redis as long as it takes.
 // Several nodes separated by commas are a cluster.
-import { Cluster, Redis as IoRedis } from 'ioredis';
+import { Cluster, Command, Redis as IoRedis } from 'ioredis';
 import type { ClusterOptions, RedisOptions } from 'ioredis';
 import { jitter } from '../clock.ts';
 import {
@@ -11,6 +11,7 @@ import {
   REDIS_LOADING_RETRY_MAX_MS,
   REDIS_RECONNECT_MAX_MS,
   REDIS_RECONNECT_MIN_MS,
+  REDIS_SLOTS_REFRESH_MS,
 } from '../constants.ts';
 import { fault, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -20,9 +21,29 @@ export type RedisUse = 'scripts' | 'blocking' | 'subscriber' | 'queue';
 
 export function connectRedis(url: string, use: RedisUse, log?: Log): Redis {
   const options = optionsFor(use);
-  const redis = url.includes(',') ? connectCluster(url, options) : new IoRedis(url, options);
+  const redis = isClusterUrl(url) ? connectCluster(url, use, options) : new IoRedis(url, options);
   reportOutages(redis, use, log);
   return redis;
+}
+
+export function isClusterUrl(url: string): boolean {
+  return url.includes(',');
+}
+
+/** The slot of a key: the same for all keys of one hash tag. */
+export function slotOf(key: string): number {
+  return new Command('get', [key]).getSlot();
+}
+
+/** The connection to the one node that has the key: for commands that concern a node (SCAN, WAIT) and not a key. */
+export function nodeOf(redis: Redis, key: string): Redis {
+  // The inverse of connectCluster's cast.
+  const connection: unknown = redis;
+  if (!(connection instanceof Cluster)) return redis;
+  const [address = ''] = connection.slots[slotOf(key)] ?? [];
+  const node = connection.nodes('master').find(({ options: { host, port } }) => `${host}:${port}` === address);
+  if (node === undefined) throw fault('UNAVAILABLE', `No node of the Redis cluster serves the slot of ${key}`);
+  return node;
 }
 
 /** Resolves when commands can be sent; UNAVAILABLE after `timeoutMs`. */
@@ -68,13 +89,15 @@ function optionsFor(use: RedisUse): RedisOptions {
   return patient;
 }
 
-function connectCluster(url: string, options: RedisOptions): Redis {
+function connectCluster(url: string, use: RedisUse, options: RedisOptions): Redis {
   const scheme = url.slice(0, url.indexOf('://') + 3);
   const nodes = url.split(',').map((node) => (node.includes('://') ? node : `${scheme}${node}`));
+  if (use === 'subscriber') return connectAnyNode(nodes, options);
   const first = new URL(nodes[0] ?? url);
   const clusterOptions: ClusterOptions = {
     enableOfflineQueue: options.enableOfflineQueue ?? true,
     clusterRetryStrategy: reconnectDelayMs,
+    slotsRefreshInterval: REDIS_SLOTS_REFRESH_MS,
     redisOptions: {
       ...options,
       ...(first.username ? { username: decodeURIComponent(first.username) } : {}),
@@ -84,6 +107,26 @@ function connectCluster(url: string, options: RedisOptions): Redis {
   };
   // Cluster and Redis share the commands, the events and `status`, which is all that is used of either.
   return new Cluster(nodes, clusterOptions) as unknown as Redis;
+}
+
+/**
+ * Every node tells what was published on any. One is listened to; when it is lost, the next. A Cluster would change nodes
+ * without a word, and whoever missed a message meanwhile would never ask again: here each loss is told by 'close' and 'ready'.
+ */
+function connectAnyNode(nodes: readonly string[], options: RedisOptions): Redis {
+  let turn = 0;
+  const redis: Redis = new IoRedis(nodes[0] ?? '', {
+    ...options,
+    retryStrategy(attempt) {
+      turn += 1;
+      const next = new URL(nodes[turn % nodes.length] ?? '');
+      // The next attempt reads them anew.
+      redis.options.host = next.hostname;
+      redis.options.port = Number(next.port || 6379);
+      return reconnectDelayMs(attempt);
+    },
+  });
+  return redis;
 }
 
 function reconnectDelayMs(attempt: number): number {

@@ -38,10 +38,14 @@ export async function readNew(
   return new Map(perStream.map(([stream, entries]) => [stream.toString(), entries.flatMap(toEntry)]));
 }
 
-/** The entries among `ids` that still exist, in the order asked. */
+/** The entries among `ids` that still exist, in the stream's order. The ids come from one read, so they are a range of it. */
 export async function fetchEntries(redis: Redis, stream: string, ids: readonly string[]): Promise<StreamEntry[]> {
-  const replies = await Promise.all(ids.map((id) => redis.xrangeBuffer(stream, id, id)));
-  return replies.flatMap((entries) => entries.flatMap(toEntry));
+  const [first, last] = [ids[0], ids.at(-1)];
+  if (first === undefined || last === undefined) return [];
+  const entries = (await redis.xrangeBuffer(stream, first, last)).flatMap(toEntry);
+  if (entries.length <= 1) return entries;
+  const asked = new Set(ids);
+  return entries.filter((entry) => asked.has(entry.id));
 }
 
 /** Ids of all entries that were handed out at least `idleMs` ago and are not finished; counts them as handed out now. */
@@ -58,14 +62,24 @@ export async function takeOver(redis: Redis, stream: string, group: string, idle
   return ids;
 }
 
-/** Entries that were handed out and are not finished: how many, and how far the first part of their ids lies apart. */
+/**
+ * Entries of each stream that were handed out and are not finished: how many, and how far the first part of their ids lies
+ * apart. One round trip; in a cluster all streams must share a slot.
+ */
 export async function unfinished(
   redis: Redis,
-  stream: string,
+  streams: readonly string[],
   group: string,
-): Promise<{ count: number; span: number }> {
-  const [count, first, last] = (await redis.xpending(stream, group)) as [number, string | null, string | null];
-  return { count, span: first === null || last === null ? 0 : Number.parseInt(last, 10) - Number.parseInt(first, 10) };
+): Promise<{ count: number; span: number }[]> {
+  const batch = redis.pipeline();
+  for (const stream of streams) batch.xpending(stream, group);
+  const answers = (await batch.exec()) ?? [];
+  return answers.map(([error, summary]) => {
+    if (error !== null) throw error;
+    const [count, first, last] = summary as [number, string | null, string | null];
+    const span = first === null || last === null ? 0 : Number.parseInt(last, 10) - Number.parseInt(first, 10);
+    return { count, span };
+  });
 }
 
 /** The group, and with it the stream, is gone: Redis lost its data or was replaced. */

@@ -38,6 +38,21 @@ const STOP_STEPS = [
   ['SIGKILL', 2_000],
 ] as const;
 
+/**
+ * For bursts of inserts under random keys. Checkpoints far apart: after each one every page that is touched goes to the WAL
+ * whole, which for a large table is more than all rows. Nothing compiles statements that take a millisecond. What makes a commit
+ * durable (fsync, synchronous_commit, full_page_writes) stays as Postgres has it.
+ */
+const PACE = {
+  shared_buffers: '256MB',
+  wal_buffers: '16MB',
+  max_wal_size: '2GB',
+  checkpoint_timeout: '15min',
+  jit: 'off',
+  // The sums of the audit would take both cores of a small machine from the buyers; alone they take longer, and nobody waits.
+  max_parallel_workers_per_gather: '0',
+};
+
 export async function startPostgres(options: PostgresOptions): Promise<Service> {
   const { directory, say } = options;
   mkdirSync(dirname(directory), { recursive: true });
@@ -112,6 +127,7 @@ function commandWords({ directory, settings }: PostgresOptions, port: number): s
     max_connections: '200',
     log_timezone: 'UTC',
     timezone: 'UTC',
+    ...PACE,
     ...settings,
   };
   return ['-D', directory, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])];

@@ -1,5 +1,6 @@
 // What buyers heard while a fault was played: every answer with its times, judged by the contract. A buyer may be told
 // yes, no, or later with a time to come back; anything else is a wrong answer. It knows nothing of the fault's nature.
+import { LATER_CODES } from '../rush/answers.ts';
 import type { Heard } from '../rush/traffic.ts';
 
 export interface Allowance {
@@ -28,16 +29,7 @@ const DECISIONS = new Set(['SOLD_OUT', 'LINE_FULL']);
 /** A repetition is answered with what the purchase has become: 200 where it is no longer new. */
 const ACCEPTED = new Set([200, 201, 202]);
 const LATER = new Set([429, 503]);
-const LATER_CODES = new Set([
-  'RATE_LIMITED',
-  'OVERLOADED',
-  'OUTCOME_UNKNOWN',
-  'FENCED',
-  'BACKLOG_FULL',
-  'LOW_MEMORY',
-  'UNAVAILABLE',
-  'SHUTTING_DOWN',
-]);
+const LATER_CODE = new Set(LATER_CODES);
 
 export function createDiary(): Diary {
   const all: Heard[] = [];
@@ -75,9 +67,9 @@ function isAccepted({ question, status }: Heard): boolean {
 function isWrong(heard: Heard, { mayLoseConnections, mayForget }: Allowance): boolean {
   const { question, door, status, code, hasRetryAfter } = heard;
   if (status === 0 && code === '') return !mayLoseConnections;
-  if (LATER.has(status)) return !hasRetryAfter || !LATER_CODES.has(code);
+  if (LATER.has(status)) return !hasRetryAfter || !LATER_CODE.has(code);
   // An error message on a socket has a code, and no status line.
-  if (door === 'socket' && status === 0) return !DECISIONS.has(code) && !(LATER_CODES.has(code) && hasRetryAfter);
+  if (door === 'socket' && status === 0) return !DECISIONS.has(code) && !(LATER_CODE.has(code) && hasRetryAfter);
   if (question === 'look') return status !== 200 && !(status === 404 && mayForget);
   return !ACCEPTED.has(status) && !(status === 409 && DECISIONS.has(code));
 }

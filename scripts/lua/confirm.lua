@@ -23,7 +23,7 @@ end
 local function has_room(p, sale, s)
   if s.blocked ~= '' or s.waiters > 0 or s.available < p[QUANTITY] then return false end
   if p[ORDER_REF] ~= '' or sale.perBuyerLimit == 0 then return true end
-  return buyer_of(sale, p[BUYER]).units + p[QUANTITY] <= sale.perBuyerLimit
+  return units_of(buyer_of(sale, p[BUYER])) + p[QUANTITY] <= sale.perBuyerLimit
 end
 
 local function confirm_late(id, item, p, sale, s)
@@ -31,7 +31,7 @@ local function confirm_late(id, item, p, sale, s)
   if p[HAD_HOLD] == 1 and has_room(p, sale, s) then
     set_status(sale, p, 'CONFIRMED')
     p[REASON] = text_of(item[2])
-    count_buyer(sale, p, id)
+    count_buyer(sale, p)
     touch(id, p, -p[QUANTITY], 0, p[QUANTITY])
     return 'CONFIRMED'
   end

@@ -23,23 +23,23 @@ local function place(id, p)
   if status == 'WAITING' then
     s.line_add[#s.line_add + 1], s.line_add[#s.line_add + 2] = p[TICKET], id
     if quantity > 1 then s.big_add[#s.big_add + 1], s.big_add[#s.big_add + 2] = quantity, id end
-    s.waiting = s.waiting + quantity
+    s.waiters, s.waiting = s.waiters + 1, s.waiting + quantity
   elseif IS_HELD[status] then
     s.holds_add[#s.holds_add + 1], s.holds_add[#s.holds_add + 2] = string.format('%.0f', p[EXPIRES_AT]), id
     s.held, s.available = s.held + quantity, s.available - quantity
-    if status == 'RESERVED' and p[ORDER_REF] == '' then sale.unstarted = sale.unstarted + 1 end
+    if status == 'RESERVED' and p[ORDER_REF] == '' then count_starts(sale, 1) end
   elseif status == 'CONFIRMED' then
     s.sold, s.available = s.sold + quantity, s.available - quantity
   else
     return
   end
-  count_buyer(sale, p, id)
+  count_buyer(sale, p)
 end
 
 local values = {}
 for _, row in ipairs(ROWS) do
   local id, p = row[1], row[2]
-  values[#values + 1], values[#values + 2] = purchase_key(id), cmsgpack.pack(p)
+  values[#values + 1], values[#values + 2] = PURCHASE .. id, pack(p[BUYER], p[TICKET]) .. tail_of(p, s.number)
   local list = p[TICKET] > 0 and s.tickets_add or s.orders_add
   list[#list + 1] = id
   s.lastTicket = math.max(s.lastTicket, p[TICKET])

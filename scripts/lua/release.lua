@@ -27,7 +27,7 @@ return decide_batch(INPUT[1], function(id, item, p, sale, s)
   if reason ~= 'REFUND' then return 'CONFIRMED' end
   set_status(sale, p, 'REFUNDED')
   p[REASON] = reason
-  uncount_buyer(sale, p, id)
+  uncount_buyer(sale, p)
   touch(id, p, p[QUANTITY], 0, -p[QUANTITY])
   return 'RELEASED'
 end)

@@ -1,10 +1,13 @@
 #!lua
--- reserve: a batch of purchases of one SKU, in the order in which they came. Each is looked up by id first (a retry gets
--- its first answer, as it is now), then checked, then RESERVED with a hold, or WAITING with a ticket, or refused. Who is
--- refused leaves nothing behind.
--- KEYS[1] fence  the fence key of the sale's partition
--- INPUT  { saleId, sku, { { purchaseId, buyer, quantity, fingerprint } … }, backlogMax }   at most 512 items
--- BODY   { context, { { 'p', isReplay, purchase } | { 'r', code, purchaseId } … } }         one per item, in order
+-- reserve: batches of purchases, each of one SKU, in the order in which they came. Each purchase is looked up by id first (a
+-- retry gets its first answer, as it is now), then checked, then RESERVED with a hold, or WAITING with a ticket, or refused.
+-- Who is refused leaves nothing behind. What all batches decide is written and told in one go.
+-- KEYS[1] fence  the fence key of the sales' partition
+-- INPUT  { backlogMax, { { saleId, sku, { purchaseId … }, { buyer … }, { quantity … }, { fingerprint … } } … } }
+--        at most 512 purchases in all; a SKU stands in one batch
+-- BODY   { { context or false, { outcome … }, unit price, currency } … }     one per batch, and in it one per item, in order
+-- outcome: ticket > 0 RESERVED now, until now + holdMs; ticket < 0 WAITING; code of a refusal; { purchase } of a retry;
+--          { 'LIMIT_EXCEEDED', purchaseId } with the buyer's live one
 --- @include call
 --- @include book
 --- @include buyers
@@ -14,53 +17,25 @@
 --- @include state
 --- @include memory
 --- @include context
-local SALE_ID, SKU_NAME, ITEMS, BACKLOG_MAX = INPUT[1], INPUT[2], INPUT[3], INPUT[4]
-
-local function is_word(text) return type(text) == 'string' and #text <= 100 and string.find(text, '^%S+$') ~= nil end
-
-local function is_sound(item)
-  if type(item) ~= 'table' then return false end
-  local id, buyer, quantity = item[1], item[2], item[3]
-  return is_word(id) and is_word(buyer) and type(item[4]) == 'string' and #item[4] <= 100
-    and type(quantity) == 'number' and quantity >= 1 and quantity <= 1000000 and quantity % 1 == 0
-end
-
-local function refuse_all(code)
-  local results = {}
-  for i, item in ipairs(ITEMS) do
-    results[i] = { 'r', is_sound(item) and purchases[item[1]] and 'KEY_REUSED' or code, '' }
-  end
-  return reply('OK', { false, results })
-end
-
-local sale = open_sale(SALE_ID)
-if not sale then return refuse_all('SALE_NOT_FOUND') end
-local ids, names = {}, {}
-for _, item in ipairs(ITEMS) do
-  if is_sound(item) then ids[#ids + 1], names[#names + 1] = item[1], item[2] end
-end
-read_into_book(ids)
-local s = open_sku(SALE_ID, SKU_NAME)
-if not s then return refuse_all('SKU_NOT_FOUND') end
-read_buyers(sale, names)
-
+--- @include wish
+--- @include accept
+local BACKLOG_MAX, BATCHES = INPUT[1], INPUT[2]
 local closed_gate = gate(BACKLOG_MAX)
-settle_state(sale)
-if not closed_gate then
-  expire_due(sale, s, 64)
-  offer(sale, s, 256)
-end
+local sale, s -- of the batch at hand
 
-local function why_refused(item)
-  local quantity = item[3]
+-- The live purchase is told of with LIMIT_EXCEEDED.
+local function why_refused(buyer, quantity)
   if sale.status == 'CLOSED' then return 'SALE_CLOSED' end
   if sale.status == 'PAUSED' or s.blocked ~= '' then return 'SALE_PAUSED' end
   if closed_gate then return closed_gate end
-  local entry = buyer_of(sale, item[2])
-  if sale.perBuyerLimit > 0 and entry.units + quantity > sale.perBuyerLimit then
-    return 'LIMIT_EXCEEDED', live_of(entry)
+  if sale.perBuyerLimit > 0 then
+    local text = buyer_of(sale, buyer)
+    if units_of(text) + quantity > sale.perBuyerLimit then
+      local live = live_of(text)
+      return live and { 'LIMIT_EXCEEDED', live } or 'LIMIT_EXCEEDED'
+    end
   end
-  if quantity > s.loaded - s.sold then return 'SOLD_OUT' end
+  if quantity > unsold_of(s) then return 'SOLD_OUT' end
   return nil
 end
 
@@ -71,49 +46,74 @@ local function may_reserve(quantity)
 end
 
 -- The id was used for this very wish: a retry.
-local function is_same(p, item)
-  return p[BUYER] == item[2] and p[FINGERPRINT] == item[4] and p[QUANTITY] == item[3] and p[SALE] == SALE_ID
-    and p[SKU] == SKU_NAME
+local function is_same(p, buyer, quantity, print)
+  return p[BUYER] == buyer and p[FINGERPRINT] == print and p[QUANTITY] == quantity and p[SALE] == s.sale_id
+    and p[SKU] == s.sku
 end
 
-local function start_wait(id, p)
-  s.line_add[#s.line_add + 1], s.line_add[#s.line_add + 2] = p[TICKET], id
-  if p[QUANTITY] > 1 then s.big_add[#s.big_add + 1], s.big_add[#s.big_add + 2] = p[QUANTITY], id end
-  s.waiters, s.waiting = s.waiters + 1, s.waiting + p[QUANTITY]
-  touch(id, p, 0, 0, 0)
-end
-
-local function decide(item)
-  if not is_sound(item) then return { 'r', 'BAD_REQUEST', '' } end
-  local id, quantity = item[1], item[3]
-  local known = purchases[id]
-  if known then
-    if not is_same(known, item) then return { 'r', 'KEY_REUSED', '' } end
-    return { 'p', 1, known }
-  end
-  if corrupt[id] then return { 'r', 'BAD_REQUEST', '' } end
-  local code, live = why_refused(item)
-  if code then return { 'r', code, live or '' } end
+local function decide(id, buyer, quantity, print)
+  local known = fresh[id] and fresh_purchase(id) or purchases[id]
+  if known then return is_same(known, buyer, quantity, print) and { known } or 'KEY_REUSED' end
+  if corrupt[id] then return 'BAD_REQUEST' end
+  local refusal = why_refused(buyer, quantity)
+  if refusal then return refusal end
   local is_reserved, later = may_reserve(quantity)
-  local line_limit = sale.lineLimit < 0 and 2 * s.loaded or sale.lineLimit
-  if not is_reserved and sale.status == 'OPEN' and s.waiting + quantity > line_limit then
-    return { 'r', 'LINE_FULL', '' }
-  end
-  s.lastTicket = s.lastTicket + 1
-  local p = { 0, 'WAITING', item[2], SALE_ID, SKU_NAME, quantity, s.lastTicket, 0, s.unitPrice, s.currency, NOW, NOW,
-    '', '', item[4], 0, 0 }
-  purchases[id], s.tickets_add[#s.tickets_add + 1] = p, id
-  if is_reserved then
-    start_hold(sale, s, id, p)
-  else
-    start_wait(id, p)
+  if not is_reserved then
+    local line_limit = sale.lineLimit < 0 and 2 * s.loaded or sale.lineLimit
+    if sale.status == 'OPEN' and s.waiting + quantity > line_limit then return 'LINE_FULL' end
     s.look_at = later or s.look_at
   end
-  count_buyer(sale, p, id)
-  return { 'p', 0, p }
+  return accept(sale, s, id, buyer, quantity, print, is_reserved)
 end
 
-local results = {}
-for i, item in ipairs(ITEMS) do results[i] = decide(item) end
+-- What all batches ask for is read at once. Answers which items can be read, by batch and place.
+local function read_ahead()
+  local sound, wanted, names = {}, {}, {}
+  for b, batch in ipairs(BATCHES) do
+    local sale_id, ids, buyers = batch[1], batch[3], batch[4]
+    sound[b] = are_sound(ids, buyers, batch[5], batch[6])
+    names[sale_id] = names[sale_id] or {}
+    for i, id in ipairs(ids) do
+      if sound[b][i] then wanted[#wanted + 1], names[sale_id][#names[sale_id] + 1] = id, buyers[i] end
+    end
+  end
+  read_into_book(wanted)
+  for sale_id, of_sale in pairs(names) do
+    local found = open_sale(sale_id)
+    if found and found.perBuyerLimit > 0 then read_buyers(found, of_sale) end
+  end
+  return sound
+end
+
+-- The outcomes of a batch. Where sale or SKU are unknown nobody gets anything, but a used id is told of all the same.
+local function serve(sound, sale_id, sku, ids, buyers, quantities, prints)
+  local outcomes = {}
+  sale = open_sale(sale_id)
+  s = sale and open_sku(sale_id, sku)
+  if not s then
+    local code = sale and 'SKU_NOT_FOUND' or 'SALE_NOT_FOUND'
+    for i, id in ipairs(ids) do outcomes[i] = sale and sound[i] and purchases[id] and 'KEY_REUSED' or code end
+    return outcomes
+  end
+  s.has_crowd = #ids >= 8
+  settle_state(sale)
+  if not closed_gate then
+    expire_due(sale, s, 64)
+    offer(sale, s, 256)
+  end
+  for i, id in ipairs(ids) do
+    outcomes[i] = sound[i] and decide(id, buyers[i], quantities[i], prints[i]) or 'BAD_REQUEST'
+  end
+  return outcomes
+end
+
+local sound, answers, opened = read_ahead(), {}, {}
+for i, batch in ipairs(BATCHES) do
+  answers[i] = { false, serve(sound[i], unpack(batch, 1, 6)), 0, '' }
+  opened[i] = s or false
+end
 commit()
-return reply('OK', { context_of(sale, s), results })
+for i, s in ipairs(opened) do
+  if s then answers[i] = { context_of(sales[s.sale_id], s), answers[i][2], s.unitPrice, s.currency } end
+end
+return reply('OK', answers)

@@ -35,6 +35,7 @@ if s.available + BY < 0 then
   return reply('OK', { 'BELOW', counters_of(s) })
 end
 s.loaded, s.available, s.is_changed = s.loaded + BY, s.available + BY, true
+if BY > 0 then come_back(s, BY) end
 records[#records + 1] = { 's', take_seq(), OPERATION, SALE_ID, SKU_NAME, { BY, 0, 0, BY }, type(WHY) == 'string' and WHY or '', NOW }
 further[#further + 1] = { 'SET', operation_key(OPERATION), change, 'PX', KEEP_MS }
 offer(sale, s, 256)

@@ -2,7 +2,7 @@
 -- sale-create: installs a sale with its SKUs and loads their stock. Once per sale id: a repeat changes nothing.
 -- KEYS[1] fence  the fence key of the sale's partition
 -- INPUT  { saleId, { opensAt, closesAt, holdMs, perBuyerLimit, lineLimit or -1, admissionPerSecond, startBacklogLimit },
---          startNow 0/1, { { sku, stock, unitPrice, currency } … } }            absent times and limits are 0
+--          startNow 0/1, { { sku, stock, unitPrice, currency, everywhere or nil } … } }   absent times and limits are 0
 -- BODY   { created 0/1 }          a sale that makes no sense is an error reply; it comes from a bug, not from a request
 --- @include call
 --- @include book
@@ -38,15 +38,15 @@ if open_sale(SALE_ID) then return reply('OK', { 0 }) end
 local wrong = what_is_wrong()
 if wrong then return redis.error_reply('ERR ' .. wrong) end
 
-local sale = { id = SALE_ID, buyers = {}, buyers_changed = {}, skus = {} }
+local sale = { id = SALE_ID, buyers = {}, buyers_changed = {}, skus = {}, as_read = {} }
 for _, name in ipairs(SALE_NUMBERS) do sale[name] = 0 end
 for i, name in ipairs(TERM_NAMES) do sale[name] = TERMS[i] end
 sales[SALE_ID] = sale
 for _, item in ipairs(ITEMS) do
   local sku, stock = item[1], item[2]
-  local s = { sale_id = SALE_ID, sku = sku, member = agenda_member(SALE_ID, sku), currency = item[4], blocked = '', waiters = 0 }
+  local s = { sale_id = SALE_ID, sku = sku, member = agenda_member(SALE_ID, sku), currency = item[4], blocked = '', waiters = 0, as_read = {} }
   for _, name in ipairs(STOCK_NUMBERS) do s[name] = 0 end
-  s.loaded, s.available, s.unitPrice, s.is_new = stock, stock, item[3], true
+  s.loaded, s.available, s.unitPrice, s.everywhere, s.is_new = stock, stock, item[3], item[5] or 0, true
   enter_sku(s)
   sale.skus[#sale.skus + 1] = sku
 end

@@ -18,21 +18,23 @@ local function also(...) further[#further + 1] = { ... } end
 
 -- Deletes a slice of the purchases of an ended sale. True when nothing is left of it.
 local function purge_slice(sale)
-  for _, sku in ipairs(sale.skus) do
+  for _, sku in ipairs(skus_of(sale)) do
     for _, what in ipairs({ 'tickets', 'orders' }) do
       local list = sku_key(what, sale.id, sku)
       local ids = redis.call('LRANGE', list, 0, 255)
       if #ids > 0 then
-        for _, id in ipairs(ids) do also('DEL', purchase_key(id)) end
+        for _, id in ipairs(ids) do also('DEL', PURCHASE .. id) end
         also('LTRIM', list, #ids, -1)
         return false
       end
     end
   end
-  for _, sku in ipairs(sale.skus) do
-    for _, what in ipairs({ 'stock', 'line', 'big', 'holds', 'tickets', 'orders' }) do
+  for _, sku in ipairs(skus_of(sale)) do
+    for _, what in ipairs({ 'stock', 'line', 'big', 'holds', 'tickets', 'orders', 'lots' }) do
       also('UNLINK', sku_key(what, sale.id, sku))
     end
+    local s = open_sku(sale.id, sku)
+    if s and s.number then also('HDEL', SKUS, s.number) end
     also('ZREM', DEADLINES, agenda_member(sale.id, sku))
     also('ZREM', ADMISSIONS, agenda_member(sale.id, sku))
   end
@@ -41,7 +43,7 @@ local function purge_slice(sale)
 end
 
 local function has_holds(sale)
-  for _, sku in ipairs(sale.skus) do
+  for _, sku in ipairs(skus_of(sale)) do
     local s = open_sku(sale.id, sku)
     if s and s.held > 0 then return true end
   end

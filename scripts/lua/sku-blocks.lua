@@ -7,7 +7,7 @@
 --- @include book
 local SALE_ID = INPUT[1]
 local sale, rows = open_sale(SALE_ID), {}
-for _, sku in ipairs(sale and sale.skus or {}) do
+for _, sku in ipairs(sale and skus_of(sale) or {}) do
   local found = redis.call('HMGET', sku_key('stock', SALE_ID, sku), 'blocked', 'blockedNote', 'blockedAt')
   if found[1] and found[1] ~= '' then
     rows[#rows + 1] = { sku, found[1], found[2] or '', tonumber(found[3] or 0) }

@@ -12,7 +12,7 @@ for i, id in ipairs(INPUT[1]) do
   local sale = open_sale(id)
   if sale then
     local items = {}
-    for _, sku in ipairs(sale.skus) do
+    for _, sku in ipairs(skus_of(sale)) do
       local s = open_sku(id, sku)
       if s then items[#items + 1] = counters_of(s) end
     end

@@ -17,6 +17,7 @@ interface CreateOptions extends CommonOptions, TermOptions {
   readonly file?: string;
   readonly key?: string;
   readonly open?: boolean;
+  readonly buckets?: number;
 }
 
 export function registerSaleCreate(sale: Command): void {
@@ -27,6 +28,7 @@ export function registerSaleCreate(sale: Command): void {
     .option('--price <amount>', 'of a unit, as a decimal', decimalNumber, 499)
     .option('--currency <code>', 'ISO 4217', 'INR')
     .option('--file <sale.json>', 'the sale as POST /sales takes it; options given besides win')
+    .option('--buckets <n>', 'splits the stock over so many partitions (1)', wholeNumber)
     .option('--key <key>', 'idempotency key: the same key again gives the same sale')
     .option('--open', 'opens it at once');
   addTerms(create).action((options: CreateOptions) => perform(options, () => createSale(options)));
@@ -34,7 +36,8 @@ export function registerSaleCreate(sale: Command): void {
 
 async function createSale(options: CreateOptions): Promise<Outcome> {
   const wanted = { ...(options.file === undefined ? ofOptions(options) : readFile(options.file)), ...termsOf(options) };
-  const body = { ...wanted, ...(options.name === undefined ? {} : { name: options.name }) };
+  const { name, buckets } = options;
+  const body = { ...wanted, ...(name === undefined ? {} : { name }), ...(buckets === undefined ? {} : { buckets }) };
   const api = await openApi(options.url);
   // A key in any case: a call whose answer was lost may then be repeated.
   const answer = await api.post('/sales', body, options.key ?? randomId('ops'));

@@ -33,8 +33,8 @@ export type Pressed =
 /** Connection lost, or a proxy in between: as good a moment as any. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** Codes of a refusal that say nothing about the purchase itself. */
-const UNDECIDED = new Set([
+/** Codes that mean "later": each comes with the time to come back. */
+export const LATER_CODES: readonly string[] = [
   'RATE_LIMITED',
   'OVERLOADED',
   'OUTCOME_UNKNOWN',
@@ -43,9 +43,9 @@ const UNDECIDED = new Set([
   'LOW_MEMORY',
   'UNAVAILABLE',
   'SHUTTING_DOWN',
-  'REQUEST_TIMEOUT',
-  'INTERNAL',
-]);
+];
+/** Codes of a refusal that say nothing about the purchase itself. */
+const UNDECIDED = new Set([...LATER_CODES, 'REQUEST_TIMEOUT', 'INTERNAL']);
 
 const HOLDING = new Set<PurchaseStatus>(['RESERVED', 'PAYMENT_PENDING', 'PAYMENT_FAILED']);
 

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { PROCESS_KILL_LIMIT_MS, READY_LIMIT_MS, STOP_GRACE_MS } from '../../core/constants.ts';
+import { PROCESS_KILL_LIMIT_MS, READY_LIMIT_MS, SEMI_SPACE_MB, STOP_GRACE_MS } from '../../core/constants.ts';
 import { endOf, signalProcess, stopChild } from '../../core/services/service.ts';
 import type { Running } from './keep-running.ts';
 
@@ -16,6 +16,9 @@ export interface ChildProgram {
   logFile?: string | undefined;
 }
 
+/** Both bounds, so that the collector does not give the memory back after each calm moment, only to ask for it again. */
+const YOUNG_GENERATION = [`--min-semi-space-size=${SEMI_SPACE_MB}`, `--max-semi-space-size=${SEMI_SPACE_MB}`];
+
 const ROOT = new URL('../../', import.meta.url);
 const END_WITH_PARENT = new URL('./end-with-parent.ts', import.meta.url).href;
 
@@ -26,7 +29,8 @@ export function entryPath(entry: string): string {
 export async function launchChild(program: ChildProgram, signal: AbortSignal): Promise<Running> {
   const output = program.logFile === undefined ? 'inherit' : openSync(program.logFile, 'a');
   // Detached: Ctrl-C on the terminal goes to us alone, and we stop the children in their order.
-  const child = spawn(process.execPath, ['--import', END_WITH_PARENT, entryPath(program.entry)], {
+  const words = [...YOUNG_GENERATION, '--import', END_WITH_PARENT, entryPath(program.entry)];
+  const child = spawn(process.execPath, words, {
     cwd: fileURLToPath(ROOT),
     env: program.env,
     detached: true,

@@ -1,4 +1,5 @@
 // The SQL of what the continuous audit remembers: who audits, which sales there are, and what the last check of each SKU said.
+import { bucketIds } from '../../actors/buckets.ts';
 import type { SaleStatus } from '../../actors/records.ts';
 import { AUDIT_AFTER_CLOSE_MS, RETENTION_AFTER_CLOSE_MS } from '../../core/constants.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
@@ -96,15 +97,15 @@ export interface CheckEntry {
   readonly sums: Record<string, Record<string, number>> | null;
 }
 
-/** The watched sales, or the one, with the last check of each SKU; null where it was never checked. */
+/** The watched sales, or the one with all its buckets, with the last check of each SKU; null where it was never checked. */
 export async function listChecks(db: Queryable, saleId: string | undefined): Promise<CheckEntry[]> {
   const { rows } = await db.query<CheckEntry>(
     `SELECT s.sale_id AS "saleId", s.name, s.status, i.sku, c.state, c.checked_at AS "checkedAt", c.position,
             c.unknown_since AS "unknownSince", c.reason, c.sums
        FROM sales s JOIN sale_items i USING (sale_id) LEFT JOIN audit_checks c ON c.sale_id = s.sale_id AND c.sku = i.sku
-      WHERE ($1::text IS NULL AND (${WATCHED})) OR s.sale_id = $1
+      WHERE ($1::text[] IS NULL AND (${WATCHED})) OR s.sale_id = ANY($1)
       ORDER BY s.created_at DESC, s.sale_id, i.line_no`,
-    [saleId ?? null],
+    [saleId === undefined ? null : bucketIds(saleId)],
   );
   return rows;
 }

@@ -6,6 +6,7 @@ import { AUDIT_RELAY_PATIENCE_MS, AUDIT_ROUND_PAUSE_MS, AUDIT_ROUNDS_MAX } from 
 import { fault } from '../../core/errors.ts';
 import { type AuditDependencies, type AuditStep, lookAtSale, type SaleLook, type SkuFigures } from './audit-sale.ts';
 import { countOf, type Difference, persisting } from './differences.ts';
+import { judgeTransfers } from './judge-transfers.ts';
 import { type AuditedSale, findAuditedSales } from './store.ts';
 
 export type { AuditDependencies, AuditStep } from './audit-sale.ts';
@@ -95,6 +96,8 @@ export async function runAudit(deps: AuditDependencies, options: AuditOptions = 
       oversold += Math.max(0, sold - loaded, ledger.sold - ledger.loaded, confirmed - loaded);
     }
   }
+  const saleIds = found.map((sale) => sale.saleId);
+  differences.push(...(await judgeTransfers(deps.postgres, saleIds)));
   return {
     blocked,
     ok: differences.length === 0,

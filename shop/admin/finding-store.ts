@@ -1,5 +1,6 @@
 // The SQL of the violations that the continuous audit found. One is open until a later check no longer has it, or an operator
 // says that it is done; its row is kept, and the same violation afterwards is a row of its own.
+import { bucketIds } from '../../actors/buckets.ts';
 import { AUDIT_HISTORY_MAX } from '../../core/constants.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
 import type { Difference } from './differences.ts';
@@ -78,9 +79,9 @@ export async function listFindings(db: Queryable, saleId: string | undefined): P
   const { rows } = await db.query<FindingEntry>(
     `SELECT sale_id AS "saleId", sku, code, purchase_id AS "purchaseId", message, count, first_seen_at AS "firstSeenAt",
             last_seen_at AS "lastSeenAt", resolved_at AS "resolvedAt", resolution
-       FROM audit_findings WHERE ($1::text IS NULL AND resolved_at IS NULL) OR sale_id = $1
+       FROM audit_findings WHERE ($1::text[] IS NULL AND resolved_at IS NULL) OR sale_id = ANY($1)
       ORDER BY resolved_at IS NOT NULL, finding_id DESC LIMIT $2`,
-    [saleId ?? null, AUDIT_HISTORY_MAX],
+    [saleId === undefined ? null : bucketIds(saleId), AUDIT_HISTORY_MAX],
   );
   return rows;
 }

@@ -4,13 +4,7 @@ import type { StockStore } from '../../actors/stock-store.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
 import { isLiving } from '../sales/sales.ts';
 import { type Difference, toDifferences } from './differences.ts';
-import {
-  findContradictingOrders,
-  findOrphanOrders,
-  findUnbalancedLedger,
-  findUnequalOrders,
-  findWithoutOrder,
-} from './order-store.ts';
+import { findContradictingOrders, findOrphanOrders, findUnbalancedLedger, findWithoutOrder } from './order-store.ts';
 import { type AuditedSale, findOverLimit, findOvertaken } from './store.ts';
 
 /** What there may be even where no purchase is: an order or a movement whose purchase was deleted. */
@@ -36,7 +30,6 @@ export async function judgeOrphans(db: Queryable, saleId: string): Promise<Diffe
 export async function judgeOrders(db: Queryable, saleId: string): Promise<Difference[]> {
   const without = await findWithoutOrder(db, saleId);
   const contradicting = await findContradictingOrders(db, saleId);
-  const unequal = await findUnequalOrders(db, saleId);
   const overtaken = await findOvertaken(db, saleId);
   return [
     ...toDifferences(
@@ -52,13 +45,6 @@ export async function judgeOrders(db: Queryable, saleId: string): Promise<Differ
       contradicting,
       (row) =>
         `${row.purchaseId}: the purchase is ${row.status}, its order ${row.orderId} is ${row.orderStatus}. Nothing but the outbox may write both; ask who changed the order.`,
-    ),
-    ...toDifferences(
-      'ORDER_DIFFERS',
-      saleId,
-      unequal,
-      (row) =>
-        `${row.purchaseId}: the purchase is ${row.quantity} of ${row.sku} for ${row.amount} (minor units), its order ${row.orderId} bills ${row.orderQuantity} for ${row.orderAmount}, or another buyer, SKU or currency. Correct the order before it ships.`,
     ),
     ...toDifferences(
       'OUT_OF_ORDER',

@@ -12,7 +12,7 @@ export interface LiveSku {
 export async function findLiveSkus(db: Queryable, skus: readonly string[]): Promise<Map<string, LiveSku>> {
   const { rows } = await db.query<LiveSku>(
     `SELECT i.sku, i.sale_id AS "saleId", s.created_by AS "createdBy"
-       FROM sale_items i JOIN sales s USING (sale_id) WHERE i.is_live AND i.sku = ANY($1::text[])`,
+       FROM sale_items i JOIN sales s USING (sale_id) WHERE i.is_live AND i.bucket = 0 AND i.sku = ANY($1::text[])`,
     [skus],
   );
   return new Map(rows.map((row) => [row.sku, row]));

@@ -25,8 +25,7 @@ export interface OrderRow extends FindingRow {
 export async function findWithoutOrder(db: Queryable, saleId: string): Promise<OrderRow[]> {
   const { rows } = await db.query<OrderRow>(
     `SELECT p.purchase_id AS "purchaseId", p.sku, p.status, NULL AS "orderId", NULL AS "orderStatus", count(*) OVER () AS total
-       FROM purchases p LEFT JOIN orders o ON o.purchase_id = p.purchase_id
-      WHERE p.sale_id = $1 AND p.had_hold AND p.order_ref = '' AND o.order_id IS NULL ORDER BY p.purchase_id LIMIT $2`,
+       FROM purchases p WHERE p.sale_id = $1 AND p.had_hold AND p.order_ref = '' AND p.order_status IS NULL ORDER BY p.purchase_id LIMIT $2`,
     [saleId, AUDIT_FINDINGS_MAX],
   );
   return rows;
@@ -38,42 +37,14 @@ export async function findContradictingOrders(db: Queryable, saleId: string): Pr
     orders.map((order) => [purchase, order] as const),
   );
   const { rows } = await db.query<OrderRow>(
-    `SELECT p.purchase_id AS "purchaseId", p.sku, p.status, o.order_id AS "orderId", o.status AS "orderStatus",
-            count(*) OVER () AS total
-       FROM purchases p JOIN orders o ON o.purchase_id = p.purchase_id
-      WHERE p.sale_id = $1
+    `SELECT p.purchase_id AS "purchaseId", p.sku, p.status, 'ord_' || substr(p.purchase_id, 5) AS "orderId",
+            p.order_status AS "orderStatus", count(*) OVER () AS total
+       FROM purchases p
+      WHERE p.sale_id = $1 AND p.order_status IS NOT NULL
         AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS a (purchase, "order")
-                         WHERE a.purchase = p.status AND a."order" = o.status)
+                         WHERE a.purchase = p.status AND a."order" = p.order_status)
       ORDER BY p.purchase_id LIMIT $4`,
     [saleId, pairs.map(([purchase]) => purchase), pairs.map(([, order]) => order), AUDIT_FINDINGS_MAX],
-  );
-  return rows;
-}
-
-export interface OrderContentRow extends FindingRow {
-  readonly orderId: string;
-  readonly quantity: number;
-  readonly amount: number;
-  readonly orderQuantity: number;
-  readonly orderAmount: number;
-}
-
-/** Orders that bill another quantity, SKU, buyer or amount than their purchase. */
-export async function findUnequalOrders(db: Queryable, saleId: string): Promise<OrderContentRow[]> {
-  const { rows } = await db.query<OrderContentRow>(
-    `WITH billed AS (
-       SELECT o.purchase_id, o.order_id, o.user_id, o.total_amount, o.currency, coalesce(sum(i.quantity), 0) AS quantity,
-              coalesce(sum(i.quantity * i.unit_price), 0) AS amount, min(i.sku) AS first_sku, max(i.sku) AS last_sku
-         FROM orders o JOIN purchases p ON p.purchase_id = o.purchase_id
-         LEFT JOIN order_items i ON i.order_id = o.order_id
-        WHERE p.sale_id = $1 GROUP BY o.order_id)
-     SELECT p.purchase_id AS "purchaseId", p.sku, b.order_id AS "orderId", p.quantity, p.quantity * p.unit_price AS amount,
-            b.quantity::bigint AS "orderQuantity", b.total_amount AS "orderAmount", count(*) OVER () AS total
-       FROM purchases p JOIN billed b ON b.purchase_id = p.purchase_id
-      WHERE b.quantity <> p.quantity OR b.amount <> p.quantity * p.unit_price OR b.total_amount <> p.quantity * p.unit_price
-         OR b.currency <> p.currency OR b.user_id <> p.buyer_id OR b.first_sku <> p.sku OR b.last_sku <> p.sku
-      ORDER BY p.purchase_id LIMIT $2`,
-    [saleId, AUDIT_FINDINGS_MAX],
   );
   return rows;
 }
@@ -83,7 +54,7 @@ export async function findOrphanOrders(db: Queryable, saleId: string): Promise<O
   const { rows } = await db.query<OrderRow>(
     `SELECT o.purchase_id AS "purchaseId", NULL AS sku, '' AS status, o.order_id AS "orderId", o.status AS "orderStatus",
             count(*) OVER () AS total
-       FROM orders o LEFT JOIN purchases p ON p.purchase_id = o.purchase_id
+       FROM cart_orders o LEFT JOIN purchases p ON p.purchase_id = o.purchase_id
       WHERE o.sale_id = $1 AND o.purchase_id IS NOT NULL AND p.purchase_id IS NULL ORDER BY o.order_id LIMIT $2`,
     [saleId, AUDIT_FINDINGS_MAX],
   );

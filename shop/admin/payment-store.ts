@@ -10,16 +10,21 @@ const BOOKS = `
   WITH unsettled AS MATERIALIZED (
     SELECT DISTINCT purchase_id FROM payment_events
      WHERE settled_at IS NULL AND purchase_id IS NOT NULL AND (outcome IS NULL OR outcome NOT LIKE 'dead%')
+  ), billed AS (
+    SELECT purchase_id, sku, status, purchase_id AS payment_key, 'ord_' || substr(purchase_id, 5) AS order_id, order_status,
+           quantity * unit_price AS total_amount, currency
+      FROM purchases WHERE sale_id = $1 AND had_hold AND order_status IS NOT NULL
+    UNION ALL
+    SELECT p.purchase_id, p.sku, p.status, p.order_ref, o.order_id, o.status, o.total_amount, o.currency
+      FROM purchases p JOIN cart_orders o ON o.order_id = p.order_ref WHERE p.sale_id = $1 AND p.had_hold AND p.order_ref <> ''
   ), books AS (
-    SELECT p.purchase_id, p.sku, p.status, p.quantity * p.unit_price AS due, o.order_id, o.status AS order_status, o.total_amount, o.currency,
-           pay.payment_id, pay.status AS pay_status, pay.amount AS pay_amount, pay.currency AS pay_currency,
-           r.status AS refund_status, r.amount AS refund_amount, r.reason AS refund_reason
-      FROM purchases p
-      JOIN orders o ON o.order_id = CASE WHEN p.order_ref = '' THEN 'ord_' || substr(p.purchase_id, 5) ELSE p.order_ref END
-      LEFT JOIN payments pay ON pay.purchase_id = CASE WHEN p.order_ref = '' THEN p.purchase_id ELSE p.order_ref END
-      LEFT JOIN refunds r ON r.purchase_id = p.purchase_id
-     WHERE p.sale_id = $1 AND p.had_hold AND o.total_amount > 0
-       AND NOT EXISTS (SELECT FROM unsettled u WHERE u.purchase_id = p.purchase_id OR u.purchase_id = nullif(p.order_ref, '')))`;
+    SELECT b.*, pay.payment_id, pay.status AS pay_status, pay.amount AS pay_amount, pay.currency AS pay_currency,
+           r.status AS refund_status, r.amount AS refund_amount
+      FROM billed b
+      LEFT JOIN payments pay ON pay.purchase_id = b.payment_key
+      LEFT JOIN refunds r ON r.purchase_id = b.purchase_id
+     WHERE b.total_amount > 0
+       AND NOT EXISTS (SELECT FROM unsettled u WHERE u.purchase_id IN (b.purchase_id, b.payment_key)))`;
 
 export interface MoneyRow extends FindingRow {
   readonly status: string;
@@ -74,7 +79,7 @@ export async function findPaidTwice(db: Queryable, saleId: string): Promise<Paid
             sum(pay.amount)::bigint AS paid, min(pay.currency) AS currency, count(*) OVER () AS total
        FROM orders o JOIN payments pay ON pay.order_id = o.order_id AND pay.status = 'succeeded'
       WHERE o.sale_id = $1 OR o.order_id IN (SELECT order_ref FROM purchases WHERE sale_id = $1 AND order_ref <> '')
-      GROUP BY o.order_id HAVING count(*) > 1 ORDER BY o.order_id LIMIT $2`,
+      GROUP BY o.order_id, o.purchase_id HAVING count(*) > 1 ORDER BY o.order_id LIMIT $2`,
     [saleId, AUDIT_FINDINGS_MAX],
   );
   return rows;

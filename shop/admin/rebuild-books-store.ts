@@ -6,7 +6,7 @@ import type { Queryable } from '../../core/postgres/postgres.ts';
 export async function insertLostLoads(tx: Queryable, saleId: string, partition: number, seq: number): Promise<number> {
   const { rowCount } = await tx.query(
     `WITH lost AS (
-       INSERT INTO ledger (purchase_id, version, partition, seq, sale_id, sku, d_available, d_held, d_sold, d_loaded, reason, at)
+       INSERT INTO movements (purchase_id, version, partition, seq, sale_id, sku, d_available, d_held, d_sold, d_loaded, reason, at)
        SELECT sale_id || '/' || sku, 1, $2, $3, sale_id, sku, stock, 0, 0, stock, 'LOAD', now()
          FROM sale_items i WHERE sale_id = $1
           AND NOT EXISTS (SELECT FROM ledger l WHERE l.purchase_id = i.sale_id || '/' || i.sku)
@@ -41,7 +41,7 @@ export async function insertLostMovements(
               -own.held - own.sold - coalesce(m.available, 0) AS available
          FROM own LEFT JOIN moved m USING (purchase_id)
      )
-     INSERT INTO ledger (purchase_id, version, partition, seq, sale_id, sku, d_available, d_held, d_sold, d_loaded, reason, at)
+     INSERT INTO movements (purchase_id, version, partition, seq, sale_id, sku, d_available, d_held, d_sold, d_loaded, reason, at)
      SELECT purchase_id, free.version, $2, $3, $1, sku, available, held, sold, 0, 'LOST', now()
        FROM lost CROSS JOIN LATERAL (
          SELECT v AS version FROM generate_series(1, lost.version) v
@@ -95,18 +95,14 @@ export async function insertLostPlaces(
  */
 export async function endLateRefunds(tx: Queryable, saleId: string): Promise<number> {
   const { rowCount } = await tx.query(
-    `WITH late AS (
-       UPDATE purchases p SET is_refund_due = true, reason = 'LATE_PAYMENT', version = p.version + 1, updated_at = now(),
-              status = CASE WHEN r.provider_refund_id IS NOT NULL AND r.status NOT IN ('failed', 'canceled') THEN 'REFUNDED'
-                            WHEN p.status = 'CANCELLED' THEN 'CANCELLED' ELSE 'EXPIRED' END
-         FROM refunds r
-        WHERE r.purchase_id = p.purchase_id AND r.reason = 'LATE_PAYMENT' AND p.sale_id = $1
-          AND p.status NOT IN ('CONFIRMED', 'REFUNDED')
-       RETURNING p.purchase_id, p.status, p.version
-     ), told AS (
-       UPDATE orders o SET status = late.status, version = late.version, updated_at = now()
-         FROM late WHERE o.purchase_id = late.purchase_id AND o.version < late.version)
-     SELECT purchase_id FROM late`,
+    `UPDATE purchases p SET is_refund_due = true, reason = 'LATE_PAYMENT', version = p.version + 1, updated_at = now(),
+            status = late.status, order_status = CASE WHEN p.order_status IS NOT NULL THEN late.status END
+       FROM (
+         SELECT q.purchase_id, CASE WHEN r.provider_refund_id IS NOT NULL AND r.status NOT IN ('failed', 'canceled') THEN 'REFUNDED'
+                                    WHEN q.status = 'CANCELLED' THEN 'CANCELLED' ELSE 'EXPIRED' END AS status
+           FROM refunds r JOIN purchases q USING (purchase_id)
+          WHERE r.reason = 'LATE_PAYMENT' AND q.sale_id = $1 AND q.status NOT IN ('CONFIRMED', 'REFUNDED')) late
+      WHERE p.purchase_id = late.purchase_id`,
     [saleId],
   );
   return rowCount;

@@ -2,7 +2,7 @@
 // the scripts' business.
 import { keys } from '../../actors/keys.ts';
 import { REBUILD_SCAN_COUNT } from '../../core/constants.ts';
-import type { Redis } from '../../core/redis/redis.ts';
+import { nodeOf, type Redis } from '../../core/redis/redis.ts';
 
 export interface FenceState {
   readonly epoch: number | undefined;
@@ -22,9 +22,10 @@ export async function readFence(redis: Redis, partition: number): Promise<FenceS
 /** Everything of the partition but its fence and its outbox, in steps that do not hold Redis up. */
 export async function removeKeys(redis: Redis, partition: number): Promise<void> {
   const kept = new Set([keys.fence(partition), keys.outbox(partition)]);
+  const node = nodeOf(redis, keys.fence(partition));
   let cursor = '0';
   do {
-    const [next, found] = await redis.scan(cursor, 'MATCH', keys.all(partition), 'COUNT', REBUILD_SCAN_COUNT);
+    const [next, found] = await node.scan(cursor, 'MATCH', keys.all(partition), 'COUNT', REBUILD_SCAN_COUNT);
     const removed = found.filter((key) => !kept.has(key));
     if (removed.length > 0) await redis.unlink(...removed);
     cursor = next;

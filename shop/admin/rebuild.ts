@@ -1,6 +1,7 @@
 // The rebuild: a partition of Redis is fenced off, what its outbox still tells goes to Postgres, and everything is built again
 // from there: sales, lines with their places, holds, what is sold. What was acknowledged and never reached Postgres is lost
 // with its Redis, and counted; what was paid is not. Run twice, or after a crash in the middle, it starts from the beginning.
+import { bucketIds } from '../../actors/buckets.ts';
 import type { SkuCounters } from '../../actors/records.ts';
 import { createStockStore } from '../../actors/stock-store.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
@@ -112,12 +113,17 @@ export function createRebuild(deps: RebuildDependencies): Rebuild {
     async run(request = {}) {
       const rebuilt: RebuiltPartition[] = [];
       let hasSettled = false;
-      for (const { partition, reason } of await chosen(request)) {
-        const settle = async (): Promise<void> => {
-          if (!hasSettled) await sleep(settleMs);
-          hasSettled = true;
-        };
-        rebuilt.push(await rebuildPartition(deps, request, { partition, reason, settle }));
+      const settle = async (): Promise<void> => {
+        if (!hasSettled) await sleep(settleMs);
+        hasSettled = true;
+      };
+      const { saleId, ...rest } = request;
+      // Of a sale that is split, each bucket in its own partition.
+      const parts = saleId === undefined ? [request] : bucketIds(saleId).map((id) => ({ ...rest, saleId: id }));
+      for (const part of parts) {
+        for (const { partition, reason } of await chosen(part)) {
+          rebuilt.push(await rebuildPartition(deps, part, { partition, reason, settle }));
+        }
       }
       return rebuilt;
     },

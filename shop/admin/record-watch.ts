@@ -1,12 +1,13 @@
 // Listens to what the scripts tell of one SKU while the audit reads its purchases, so that pages of different moments can be
 // brought to one position. The feed is forgetful; the positions of its records are gapless, so a lost message is noticed.
 import { keys } from '../../actors/keys.ts';
-import { type PurchaseRecord, toRecord, type WireRecord } from '../../actors/records.ts';
+import { decodeOutbox } from '../../actors/outbox.ts';
+import type { PurchaseRecord } from '../../actors/records.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import { AUDIT_RELAY_POLL_MS, AUDIT_LAG_PATIENCE_MS } from '../../core/constants.ts';
 import { fault } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
-import { unpackAll } from '../../core/redis/msgpack.ts';
+import { unpackFirst } from '../../core/redis/msgpack.ts';
 import { connectRedis, type Redis } from '../../core/redis/redis.ts';
 
 export interface RecordWatch {
@@ -38,15 +39,13 @@ export function createRecordWatcher(deps: { redisUrl: string; clock: Clock; log:
     function receive(name: Buffer, bytes: Buffer): void {
       if (name.toString() !== channel) return;
       // The scripts are the only ones whose messages carry records.
-      const [, told] = unpackAll(bytes) as [unknown, WireRecord[] | undefined];
-      for (const wire of told ?? []) {
-        const seq = wire[1];
+      const { end } = unpackFirst(bytes);
+      for (const record of end < bytes.length ? decodeOutbox(bytes.subarray(end)) : []) {
+        const { seq } = record;
         if (first !== undefined && seq !== last + 1) isBroken = true;
         first ??= seq;
         last = seq;
-        if (wire[0] !== 'p' || wire[4][4] !== sku || wire[4][3] !== saleId) continue;
-        const record = toRecord(wire);
-        if (record.kind === 'purchase') records.push(record);
+        if (record.kind === 'purchase' && record.sku === sku && record.saleId === saleId) records.push(record);
       }
     }
     const breakOff = (): void => {

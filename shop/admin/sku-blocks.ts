@@ -1,6 +1,7 @@
 // Blocks and unblocks by an operator. To unblock is to say that the SKU's findings are dealt with: they are resolved, and
 // should one of them still be true, the next round of the audit finds it again and stops the sale again.
 import type { BlockOutcome } from '../../actors/block-verbs.ts';
+import { bucketIds, bucketOf } from '../../actors/buckets.ts';
 import type { StockStore } from '../../actors/stock-store.ts';
 import { fault } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
@@ -13,6 +14,16 @@ export interface SkuBlocks {
   /** Both answer how the SKU is blocked afterwards, null when it sells. Throw SALE_NOT_FOUND, SKU_NOT_FOUND. */
   block(saleId: string, sku: string, by: { userId: string; note: string }): Promise<BlockView | null>;
   unblock(saleId: string, sku: string, by: { userId: string }): Promise<BlockView | null>;
+}
+
+/** All buckets of a sale that is split; one of them alone by its own id, as the audit names it. */
+const partsOf = (saleId: string): string[] => (bucketOf(saleId) === 0 ? bucketIds(saleId) : [saleId]);
+
+/** The first outcome that says more than that it was so already. */
+async function inEach(saleId: string, act: (id: string) => Promise<BlockOutcome>): Promise<BlockOutcome> {
+  const outcomes: BlockOutcome[] = [];
+  for (const id of partsOf(saleId)) outcomes.push(await act(id));
+  return outcomes.find(({ outcome }) => outcome !== 'REPLAY') ?? outcomes[0] ?? { outcome: 'SALE_NOT_FOUND' };
 }
 
 export function createSkuBlocks(deps: {
@@ -33,23 +44,28 @@ export function createSkuBlocks(deps: {
     if (!isSaleId(saleId)) throw fault('SALE_NOT_FOUND', 'there is no such sale');
   }
 
+  async function resolve(saleId: string, skus: readonly string[], words: string): Promise<number> {
+    let resolved = 0;
+    for (const id of partsOf(saleId)) resolved += await resolveFindings(postgres, { saleId: id, skus }, [], words);
+    return resolved;
+  }
+
   return {
     async block(saleId, sku, { userId, note }) {
       checkSale(saleId);
-      const done = await stock.blockSku(saleId, sku, 'OPERATOR', note);
+      const done = await inEach(saleId, (id) => stock.blockSku(id, sku, 'OPERATOR', note));
       if (done.outcome === 'OK') log.warn({ saleId, sku, userId, note }, 'an operator stopped the sale of a SKU');
       return blockOf(saleId, sku, done);
     },
     async unblock(saleId, sku, { userId }) {
       checkSale(saleId);
-      const done = await stock.unblockSku(saleId, sku);
+      const done = await inEach(saleId, (id) => stock.unblockSku(id, sku));
       // Redis has forgotten the sale, or lost it; what was found in it can still be said to be dealt with.
       const isGone = done.outcome === 'SALE_NOT_FOUND';
-      if (isGone && (await resolveFindings(postgres, { saleId, skus: [sku, ''] }, [], `closed by ${userId}`)) > 0)
-        return null;
+      if (isGone && (await resolve(saleId, [sku, ''], `closed by ${userId}`)) > 0) return null;
       const blocked = await blockOf(saleId, sku, done);
       // After the unblock: a finding that is written in between is of before it, and comes again if it is true.
-      if (blocked === null) await resolveFindings(postgres, { saleId, skus: [sku] }, [], `unblocked by ${userId}`);
+      if (blocked === null) await resolve(saleId, [sku], `unblocked by ${userId}`);
       if (done.outcome === 'OK') log.warn({ saleId, sku, userId }, 'an operator lets a SKU sell again');
       return blocked;
     },

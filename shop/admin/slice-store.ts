@@ -1,7 +1,8 @@
 // The SQL of the continuous audit that compares: a slice of purchases by their keys, so that its cost is the slice's and not
 // the sale's; and sums over a sale at one outbox position each. Reads only.
 import type { SlicePurchase } from '../../actors/block-verbs.ts';
-import { decodeOutbox, type OutboxRecord } from '../../actors/records.ts';
+import { decodeOutbox } from '../../actors/outbox.ts';
+import type { OutboxRecord } from '../../actors/records.ts';
 import { AUDIT_FINDINGS_MAX } from '../../core/constants.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
 
@@ -36,23 +37,26 @@ export async function findUnequalSlice(
     `WITH c AS (
        SELECT * FROM unnest($2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[]) AS c (purchase_id, version, status, quantity, ticket)
      ), joined AS (
-       SELECT c.*, p.version AS row_version, p.status AS row_status, o.status AS order_status, o.order_id,
-              coalesce(l.held, 0)::bigint AS l_held, coalesce(l.sold, 0)::bigint AS l_sold, coalesce(l.available, 0) AS l_available,
+       SELECT c.*, p.version AS row_version, p.status AS row_status, p.order_status,
+              coalesce(l.held, 0)::bigint + h.units AS l_held, coalesce(l.sold, 0)::bigint AS l_sold, coalesce(l.available, 0) - h.units AS l_available,
               CASE WHEN c.status IN ('RESERVED', 'PAYMENT_PENDING', 'PAYMENT_FAILED') THEN c.quantity ELSE 0 END AS own_held,
               CASE WHEN c.status = 'CONFIRMED' THEN c.quantity ELSE 0 END AS own_sold,
               p.version = c.version AND (p.status, p.quantity, p.ticket, p.sku) IS DISTINCT FROM (c.status, c.quantity, c.ticket, $1) AS is_other,
               p.had_hold AND p.order_ref = '' AS has_order
-         FROM c LEFT JOIN purchases p ON p.purchase_id = c.purchase_id
-         LEFT JOIN orders o ON o.purchase_id = c.purchase_id
+         -- Row by row (LIMIT keeps it so): for some thousand keys the planner would read a table of a sale's size from end to end.
+         FROM c LEFT JOIN LATERAL (SELECT * FROM purchases p WHERE p.purchase_id = c.purchase_id LIMIT 1) p ON true
+        -- The ledger, part by part: the view would look every row up twice.
+        CROSS JOIN LATERAL (SELECT CASE WHEN p.hold_version <= c.version THEN p.quantity ELSE 0 END AS units) h
          LEFT JOIN LATERAL (
            SELECT sum(d_held) AS held, sum(d_sold) AS sold, sum(d_available) AS available
-             FROM ledger WHERE ledger.purchase_id = c.purchase_id AND ledger.version <= c.version) l ON true
+             FROM movements m
+            WHERE m.purchase_id = c.purchase_id AND m.version <= c.version AND p.hold_version IS DISTINCT FROM c.version) l ON true
      ), judged AS (
        SELECT *, CASE
            WHEN row_version IS NULL THEN 'missing'
            WHEN row_version < version THEN 'behind'
            WHEN is_other THEN 'differs'
-           WHEN has_order AND order_id IS NULL THEN 'order_missing'
+           WHEN has_order AND order_status IS NULL THEN 'order_missing'
            -- CANCELLED beside CONFIRMED is an order that is being taken back: its units follow. REFUNDED is one whose money
            -- went back without its units, which were shipped.
            WHEN has_order AND ((row_status = 'CONFIRMED' AND order_status NOT IN ${PAID} AND order_status NOT IN ('CANCELLED', 'REFUNDED'))
@@ -102,9 +106,8 @@ export async function sumPaidOrdersAt(
 ): Promise<Map<string, number>> {
   const { rows } = await db.query<{ sku: string; sold: number }>(
     `WITH paid AS (
-       SELECT i.sku, sum(i.quantity) AS units
-         FROM orders o JOIN order_items i USING (order_id) LEFT JOIN purchases p ON p.purchase_id = o.purchase_id
-        WHERE o.sale_id = $1 AND (o.status IN ${PAID} OR (o.status IN ('CANCELLED', 'REFUNDED') AND p.status = 'CONFIRMED')) GROUP BY i.sku
+       SELECT sku, sum(quantity) AS units FROM purchases
+        WHERE sale_id = $1 AND (order_status IN ${PAID} OR (order_status IN ('CANCELLED', 'REFUNDED') AND status = 'CONFIRMED')) GROUP BY sku
      ), carts AS (
        SELECT sku, sum(quantity) AS units FROM purchases
         WHERE sale_id = $1 AND order_ref <> '' AND status = 'CONFIRMED' GROUP BY sku)
@@ -113,7 +116,7 @@ export async function sumPaidOrdersAt(
        LEFT JOIN paid ON paid.sku = c.sku
        LEFT JOIN carts ON carts.sku = c.sku
        LEFT JOIN LATERAL (
-         SELECT sum(d_sold) AS units FROM ledger l WHERE l.sale_id = $1 AND l.sku = c.sku AND l.seq > c.seq) tail ON true`,
+         SELECT sum(d_sold) AS units FROM movements l WHERE l.sale_id = $1 AND l.sku = c.sku AND l.seq > c.seq) tail ON true`,
     [saleId, positions.map((p) => p.sku), positions.map((p) => p.seq)],
   );
   return new Map(rows.map(({ sku, sold }) => [sku, sold]));

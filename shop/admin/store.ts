@@ -1,5 +1,6 @@
 // The SQL of the audit that concerns sales and their SKUs as a whole: what there is to audit, the ledger's sums at an
 // outbox position, the rows' sums, tickets, the order of admission, the limit per buyer. Reads only.
+import { bucketIds } from '../../actors/buckets.ts';
 import type { SaleStatus } from '../../actors/records.ts';
 import { AUDIT_FINDINGS_MAX, QUERY_TIMEOUT_MS } from '../../core/constants.ts';
 import type { Postgres, Queryable } from '../../core/postgres/postgres.ts';
@@ -24,7 +25,7 @@ export async function withPatience<T>(postgres: Postgres, work: (tx: Queryable) 
   });
 }
 
-/** All sales, or the one; oldest first. */
+/** All sales, or the one; of one that is split, every bucket. Oldest first. */
 export async function findAuditedSales(db: Queryable, saleId?: string): Promise<AuditedSale[]> {
   const { rows } = await db.query<AuditedSale>(
     // Grouped once: as a subquery a sale it reads the whole table each time, until Postgres has statistics of it.
@@ -32,9 +33,9 @@ export async function findAuditedSales(db: Queryable, saleId?: string): Promise<
             s.per_buyer_limit AS "perBuyerLimit", s.updated_at AS "updatedAt", coalesce(i.skus, '{}') AS skus
        FROM sales s LEFT JOIN (
          SELECT sale_id, array_agg(sku ORDER BY line_no) AS skus FROM sale_items
-          WHERE $1::text IS NULL OR sale_id = $1 GROUP BY sale_id) i USING (sale_id)
-      WHERE $1::text IS NULL OR s.sale_id = $1 ORDER BY s.created_at, s.sale_id`,
-    [saleId ?? null],
+          WHERE $1::text[] IS NULL OR sale_id = ANY($1) GROUP BY sale_id) i USING (sale_id)
+      WHERE $1::text[] IS NULL OR s.sale_id = ANY($1) ORDER BY s.created_at, s.sale_id`,
+    [saleId === undefined ? null : bucketIds(saleId)],
   );
   return rows;
 }

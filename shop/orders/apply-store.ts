@@ -2,121 +2,78 @@
 // transaction. A record is applied only where it is newer, so order and repetition of batches do not matter.
 import type { OutboxRecord, PurchaseRecord, SaleRecord } from '../../actors/records.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
-import { orderIdOf } from '../sales/sales.ts';
-import { insertLoads, insertMovements, isMoving } from './ledger-store.ts';
+import { insertLoads, insertMovements } from './ledger-store.ts';
 import { FULFILMENT, orderStatusOf } from './order-states.ts';
+import { inParts, isFirstHold, isMoving, toParameters, toRows } from './purchase-rows.ts';
 
 /** One transaction's worth. Statements take their rows sorted by id, in the same order of tables everywhere: no deadlocks. */
 export async function applyRecords(tx: Queryable, partition: number, records: readonly OutboxRecord[]): Promise<void> {
   const purchases = records.filter((record) => record.kind === 'purchase');
-  const stocks = records.filter((record) => record.kind === 'stock');
-  const sales = records.filter((record) => record.kind === 'sale');
-  const newest = newestOf(purchases, (record) => record.purchaseId);
-  if (newest.length > 0) await upsertPurchases(tx, newest);
-  const ordered = newest.filter((purchase) => purchase.hadHold && purchase.orderRef === '');
-  if (ordered.length > 0) await upsertOrders(tx, ordered);
-  const ended = newest.filter((p) => p.orderRef !== '' && (p.status === 'EXPIRED' || p.status === 'CANCELLED'));
+  const rows = toRows(purchases);
+  for (const part of inParts(rows)) await tx.query(UPSERT_PURCHASES, toParameters(part));
+  const ended = rows.map((row) => row.newest).filter(isEndOfReservedOrder);
   if (ended.length > 0) await endReservedOrders(tx, ended);
-  const moved = purchases.filter((record) => isMoving(record.movement));
+  const moved = purchases.filter((record) => isMoving(record.movement) && !isFirstHold(record));
   if (moved.length > 0) await insertMovements(tx, partition, moved);
+  if (purchases.length === records.length) return;
+  const stocks = records.filter((record) => record.kind === 'stock');
   if (stocks.length > 0) await insertLoads(tx, partition, stocks);
-  if (sales.length > 0)
-    await updateSales(
-      tx,
-      newestOf(sales, (record) => record.saleId),
-    );
+  const sales = newestOf(records.filter((record) => record.kind === 'sale'));
+  if (sales.length > 0) await updateSales(tx, sales);
 }
 
-/** A multi-row upsert may not meet a row twice, and only the newest of a batch matters. Sorted by id. */
-export function newestOf<R extends { version: number }>(records: readonly R[], idOf: (record: R) => string): R[] {
-  const newest = new Map<string, R>();
+const isEndOfReservedOrder = ({ orderRef, status }: PurchaseRecord): boolean =>
+  orderRef !== '' && (status === 'EXPIRED' || status === 'CANCELLED');
+
+/** Of each sale the last word, sorted by id. */
+function newestOf(records: readonly SaleRecord[]): SaleRecord[] {
+  const newest = new Map<string, SaleRecord>();
   for (const record of records) {
-    const known = newest.get(idOf(record));
-    if (known === undefined || record.version > known.version) newest.set(idOf(record), record);
+    if (record.version > (newest.get(record.saleId)?.version ?? -1)) newest.set(record.saleId, record);
   }
-  return [...newest.values()].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
+  return [...newest.values()].sort((a, b) => (a.saleId < b.saleId ? -1 : 1));
 }
 
-async function upsertPurchases(tx: Queryable, purchases: readonly PurchaseRecord[]): Promise<void> {
-  await tx.query(
-    `INSERT INTO purchases (purchase_id, version, status, buyer_id, sale_id, sku, quantity, ticket, expires_at, unit_price,
-                            currency, reason, order_ref, fingerprint, is_refund_due, had_hold, created_at, updated_at)
-     SELECT id, version, status, buyer, sale_id, sku, quantity, ticket, to_timestamp(nullif(expires_at, 0) / 1000), unit_price,
-            currency, reason, order_ref, fingerprint, is_refund_due, had_hold, to_timestamp(created_at / 1000), to_timestamp(updated_at / 1000)
-       FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::bigint[], $9::float8[],
-                   $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bool[], $16::bool[], $17::float8[], $18::float8[])
-         AS r (id, version, status, buyer, sale_id, sku, quantity, ticket, expires_at,
-               unit_price, currency, reason, order_ref, fingerprint, is_refund_due, had_hold, created_at, updated_at)
-     ON CONFLICT (purchase_id) DO UPDATE SET
-       version = excluded.version, status = excluded.status, ticket = excluded.ticket, expires_at = excluded.expires_at,
-       reason = excluded.reason, is_refund_due = excluded.is_refund_due, had_hold = excluded.had_hold, updated_at = excluded.updated_at
-     WHERE excluded.version > purchases.version`,
-    [
-      purchases.map((p) => p.purchaseId),
-      purchases.map((p) => p.version),
-      purchases.map((p) => p.status),
-      purchases.map((p) => p.buyer),
-      purchases.map((p) => p.saleId),
-      purchases.map((p) => p.sku),
-      purchases.map((p) => p.quantity),
-      purchases.map((p) => p.ticket),
-      purchases.map((p) => p.expiresAt),
-      purchases.map((p) => p.unitPrice),
-      purchases.map((p) => p.currency),
-      purchases.map((p) => p.reason),
-      purchases.map((p) => p.orderRef),
-      purchases.map((p) => p.fingerprint),
-      purchases.map((p) => p.isRefundDue),
-      purchases.map((p) => p.hadHold),
-      purchases.map((p) => p.createdAt),
-      purchases.map((p) => p.updatedAt),
-    ],
-  );
-}
-
-/** The item is written with its order, once: an update of the order returns a row that is not new (xmax is set). */
-async function upsertOrders(tx: Queryable, purchases: readonly PurchaseRecord[]): Promise<void> {
-  await tx.query(
-    `WITH r AS (
-       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[], $8::bigint[],
-                            $9::text[], $10::text[], $11::float8[], $12::float8[])
-         AS r (order_id, purchase_id, user_id, sale_id, status, version, quantity, unit_price, currency, sku, created_at, updated_at)
-     ), o AS (
-       INSERT INTO orders (order_id, purchase_id, user_id, sale_id, status, version, total_amount, currency, created_at, updated_at)
-       SELECT order_id, purchase_id, user_id, sale_id, status, version, quantity * unit_price, currency,
-              to_timestamp(created_at / 1000), to_timestamp(updated_at / 1000) FROM r
-       ON CONFLICT (order_id) DO UPDATE SET
-         status = CASE WHEN excluded.status = 'CONFIRMED' AND orders.status = ANY($13::text[]) THEN orders.status ELSE excluded.status END,
-         version = excluded.version, updated_at = excluded.updated_at
-       WHERE excluded.version > orders.version
-       RETURNING order_id, xmax = 0 AS is_new
-     )
-     INSERT INTO order_items (order_id, line_no, sku, quantity, unit_price)
-     SELECT order_id, 1, sku, quantity, unit_price FROM r JOIN o USING (order_id) WHERE o.is_new`,
-    [
-      purchases.map((p) => orderIdOf(p.purchaseId)),
-      purchases.map((p) => p.purchaseId),
-      purchases.map((p) => p.buyer),
-      purchases.map((p) => p.saleId),
-      purchases.map(orderStatusOf),
-      purchases.map((p) => p.version),
-      purchases.map((p) => p.quantity),
-      purchases.map((p) => p.unitPrice),
-      purchases.map((p) => p.currency),
-      purchases.map((p) => p.sku),
-      purchases.map((p) => p.createdAt),
-      purchases.map((p) => p.updatedAt),
-      FULFILMENT,
-    ],
-  );
-}
+/**
+ * Purchase, order and first hold in one row. A version that is not newer changes nothing but the hold, which may come last;
+ * and that only where its movement is not in the other place of the ledger. News of a payment does not take an order back
+ * from its way to the buyer.
+ */
+const UPSERT_PURCHASES = `
+  INSERT INTO purchases AS p (purchase_id, version, status, buyer_id, sale_id, sku, quantity, ticket, expires_at, unit_price,
+                              currency, reason, order_ref, fingerprint, is_refund_due, had_hold, created_at, updated_at,
+                              order_status, hold_version, hold_seq, hold_at)
+  SELECT id, ($7::bigint[])[n], ($8::text[])[n], buyer, ($9::text[])[n], ($10::text[])[n], ($11::int[])[n], ticket,
+         to_timestamp(nullif(($12::float8[])[n], 0) / 1000), ($13::bigint[])[n], ($14::text[])[n], reason, ($15::text[])[n],
+         ($16::text[])[n], ($17::bool[])[n], ($18::bool[])[n], to_timestamp(($19::float8[])[n] / 1000),
+         to_timestamp(($20::float8[])[n] / 1000), ($21::text[])[n], ($22::bigint[])[n], nullif(hold_seq, 0),
+         to_timestamp(($23::float8[])[n] / 1000)
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::int[]) AS r (id, buyer, ticket, reason, hold_seq, n)
+  ON CONFLICT (purchase_id) DO UPDATE SET
+    version = greatest(p.version, excluded.version),
+    status = CASE WHEN excluded.version > p.version THEN excluded.status ELSE p.status END,
+    ticket = CASE WHEN excluded.version > p.version THEN excluded.ticket ELSE p.ticket END,
+    expires_at = CASE WHEN excluded.version > p.version THEN excluded.expires_at ELSE p.expires_at END,
+    reason = CASE WHEN excluded.version > p.version THEN excluded.reason ELSE p.reason END,
+    is_refund_due = CASE WHEN excluded.version > p.version THEN excluded.is_refund_due ELSE p.is_refund_due END,
+    had_hold = CASE WHEN excluded.version > p.version THEN excluded.had_hold ELSE p.had_hold END,
+    updated_at = CASE WHEN excluded.version > p.version THEN excluded.updated_at ELSE p.updated_at END,
+    order_status = CASE WHEN excluded.version <= p.version OR excluded.order_status IS NULL
+                          OR (excluded.order_status = 'CONFIRMED' AND p.order_status IN (${FULFILMENT.map((status) => `'${status}'`).join(', ')}))
+                        THEN p.order_status ELSE excluded.order_status END,
+    (hold_version, hold_seq, hold_at) = (
+      SELECT CASE WHEN is_known THEN p.hold_version ELSE excluded.hold_version END,
+             CASE WHEN is_known THEN p.hold_seq ELSE excluded.hold_seq END, CASE WHEN is_known THEN p.hold_at ELSE excluded.hold_at END
+        FROM (SELECT p.hold_seq IS NOT NULL OR EXISTS (
+                SELECT FROM movements m WHERE m.purchase_id = p.purchase_id AND m.version = excluded.hold_version) AS is_known) k)
+  WHERE excluded.version > p.version OR (p.hold_seq IS NULL AND excluded.hold_seq IS NOT NULL)`;
 
 /** A hold made for a cart's order has ended unpaid, and the order with it. */
 async function endReservedOrders(tx: Queryable, purchases: readonly PurchaseRecord[]): Promise<void> {
   await tx.query(
-    `UPDATE orders SET status = r.status, version = orders.version + 1, updated_at = now()
+    `UPDATE cart_orders o SET status = r.status, version = o.version + 1, updated_at = now()
        FROM (SELECT DISTINCT ON (order_id) * FROM unnest($1::text[], $2::text[]) AS r (order_id, status)) r
-      WHERE orders.order_id = r.order_id AND orders.status = 'CREATED'`,
+      WHERE o.order_id = r.order_id AND o.status = 'CREATED'`,
     [purchases.map((p) => p.orderRef), purchases.map(orderStatusOf)],
   );
 }

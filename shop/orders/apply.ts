@@ -1,7 +1,8 @@
 // outbox.apply: entries of a partition's outbox become rows, then jobs, then leave the outbox, in this order. A crash
 // between any two steps only means that the steps before are done once more: each of them is idempotent.
 import { keys } from '../../actors/keys.ts';
-import { decodeOutbox, encodeOutbox, type OutboxRecord } from '../../actors/records.ts';
+import { decodeOutbox, encodeOutbox } from '../../actors/outbox.ts';
+import type { OutboxRecord } from '../../actors/records.ts';
 import type { StockStore } from '../../actors/stock-store.ts';
 import type { Clock } from '../../core/clock.ts';
 import { fault, messageOf } from '../../core/errors.ts';
@@ -14,8 +15,9 @@ import { fetchEntries, type StreamEntry } from '../../core/redis/stream.ts';
 import type { JobMap } from '../job-map.ts';
 import { applyRecords } from './apply-store.ts';
 import { applyBisecting, type PlacedRecord, type Refused } from './bisect.ts';
+import { createFollowing } from './following.ts';
 import { insertDeadRecords, type NewDeadRecord } from './dead-store.ts';
-import { planFollowUps, type ReadEntry } from './follow-ups.ts';
+import type { ReadEntry } from './follow-ups.ts';
 import { DATA_ERROR } from './order-states.ts';
 import { lockEpoch, raiseSeq, readEpoch } from './partition-store.ts';
 import type { SaleTerms } from './sale-terms.ts';
@@ -43,42 +45,54 @@ const applySeconds = histogram(
 );
 
 export function createApply(deps: ApplyDependencies): (job: JobMap['outbox.apply']) => Promise<void> {
+  const enqueue = createFollowing(deps);
+  /** As it was some time before the entries were read: an epoch only grows, so if it is the same at the end, it was throughout. */
+  const epochs = new Map<number, number>();
+
+  async function epochOf(partition: number): Promise<number> {
+    const epoch = epochs.get(partition) ?? (await readEpoch(deps.postgres, partition));
+    if (epoch === undefined) throw fault('FENCED', `Partition ${partition} is not attached`);
+    epochs.set(partition, epoch);
+    return epoch;
+  }
+
+  async function apply({ partition, entryIds }: JobMap['outbox.apply']): Promise<void> {
+    const stopTimer = applySeconds.startTimer();
+    // Before the entries: if a rebuild comes in between, the transaction meets another epoch and all starts over.
+    const epoch = await epochOf(partition);
+    const raw = await fetchEntries(deps.redis, keys.outbox(partition), entryIds);
+    if (raw.length === 0) return; // applied and acknowledged by another job
+    // A failover may take back what no replica has; Postgres must not have it then.
+    await deps.stock.replicated(partition);
+    const { entries, unreadable } = decodeEntries(partition, raw);
+    await deps.stepHook?.('read');
+
+    const refused = await commit(deps, partition, epoch, entries, unreadable);
+    await deps.stepHook?.('committed');
+
+    await enqueue(partition, livingOf(entries, refused));
+    await deps.stepHook?.('enqueued');
+
+    await deps.stock.acknowledge(
+      partition,
+      raw.map((entry) => entry.id),
+    );
+    await deps.stepHook?.('acknowledged');
+    recordsApplied.inc(entries.reduce((sum, entry) => sum + entry.records.length, 0));
+    stopTimer();
+  }
+
   return async (job) => {
     try {
-      await apply(deps, job);
+      await apply(job);
     } catch (error) {
+      epochs.delete(job.partition);
       // Never a dead letter: an outbox entry is tried until it is in Postgres, whatever is wrong around it.
       if (isInfrastructureError(error)) throw error;
       deps.log.error({ partition: job.partition, err: error }, 'a batch of the outbox cannot be applied');
       throw fault('UNAVAILABLE', `outbox.apply: ${messageOf(error)}`, { cause: error });
     }
   };
-}
-
-async function apply(deps: ApplyDependencies, { partition, entryIds }: JobMap['outbox.apply']): Promise<void> {
-  const stopTimer = applySeconds.startTimer();
-  // Read before the entries: if a rebuild comes in between, the transaction meets another epoch and all starts over.
-  const epoch = await readEpoch(deps.postgres, partition);
-  const raw = await fetchEntries(deps.redis, keys.outbox(partition), entryIds);
-  if (raw.length === 0) return; // applied and acknowledged by another job
-  // A failover may take back what no replica has; Postgres must not have it then.
-  await deps.stock.replicated(partition);
-  const { entries, unreadable } = decodeEntries(partition, raw);
-  await deps.stepHook?.('read');
-
-  const refused = await commit(deps, partition, epoch, entries, unreadable);
-  await deps.stepHook?.('committed');
-
-  await enqueue(deps, partition, entries, refused);
-  await deps.stepHook?.('enqueued');
-
-  await deps.stock.acknowledge(
-    partition,
-    raw.map((entry) => entry.id),
-  );
-  await deps.stepHook?.('acknowledged');
-  recordsApplied.inc(entries.reduce((sum, entry) => sum + entry.records.length, 0));
-  stopTimer();
 }
 
 function decodeEntries(partition: number, raw: readonly StreamEntry[]) {
@@ -98,25 +112,25 @@ function decodeEntries(partition: number, raw: readonly StreamEntry[]) {
 async function commit(
   deps: ApplyDependencies,
   partition: number,
-  epoch: number | undefined,
+  epoch: number,
   entries: readonly ReadEntry[],
   unreadable: readonly NewDeadRecord[],
 ): Promise<readonly Refused[]> {
-  const placed = entries.flatMap(({ id, records }) => records.map((record, index) => ({ entryId: id, index, record })));
-  const refused = await applyBisecting(placed, (records) =>
+  const refused = await applyBisecting(entries, (records) =>
     deps.postgres.transaction(async (tx) => {
       const now = await lockEpoch(tx, partition);
-      if (now === undefined) throw fault('FENCED', `Partition ${partition} is not attached`);
       if (now !== epoch) throw fault('FENCED', `Partition ${partition} was rebuilt meanwhile`);
       await applyRecords(tx, partition, records);
+      await raiseSeq(tx, partition, highestSeq(records));
     }),
   );
+  if (refused.length === 0 && unreadable.length === 0) return refused;
   for (const dead of refused) await bury(deps, partition, dead);
   if (unreadable.length > 0) {
     deps.log.error({ partition, entryIds: unreadable.map((dead) => dead.entryId) }, 'outbox entries cannot be read');
     await insertDeadRecords(deps.postgres, unreadable);
   }
-  await raiseSeq(deps.postgres, partition, highestSeq(entries));
+  await raiseSeq(deps.postgres, partition, Math.max(...entries.map(({ records }) => highestSeq(records)), 0));
   return refused;
 }
 
@@ -145,29 +159,16 @@ function purchaseIdOf(unit: readonly PlacedRecord[]): string | null {
   return record?.kind === 'purchase' ? record.purchaseId : null;
 }
 
-async function enqueue(
-  deps: ApplyDependencies,
-  partition: number,
-  entries: readonly ReadEntry[],
-  refused: readonly Refused[],
-): Promise<void> {
+/** The entries without the records of purchases that were ended instead. */
+function livingOf(entries: readonly ReadEntry[], refused: readonly Refused[]): readonly ReadEntry[] {
+  if (refused.length === 0) return entries;
   const gone = new Set(refused.map(({ unit }) => purchaseIdOf(unit)));
   const isAlive = (record: OutboxRecord): boolean => record.kind !== 'purchase' || !gone.has(record.purchaseId);
-  const living =
-    gone.size === 0 ? entries : entries.map(({ id, records }) => ({ id, records: records.filter(isAlive) }));
-  const saleIds = living.flatMap(({ records }) =>
-    records.flatMap((record) => (record.kind === 'purchase' && record.status === 'RESERVED' ? [record.saleId] : [])),
-  );
-  const eager = await deps.terms.eagerAmong(saleIds);
-  const plan = planFollowUps(living, { partition, isEager: (id) => eager.has(id), nowMs: deps.clock.now() });
-  if (plan.starts.length > 0) await deps.queue.addBulk('payment.start', plan.starts);
-  if (plan.cancels.length > 0) await deps.queue.addBulk('payment.cancel', plan.cancels);
-  if (plan.refunds.length > 0) await deps.queue.addBulk('payment.refund', plan.refunds);
-  if (plan.expiries.length > 0) await deps.queue.addBulk('hold.expire', plan.expiries);
+  return entries.map(({ id, records }) => ({ id, records: records.filter(isAlive) }));
 }
 
-function highestSeq(entries: readonly ReadEntry[]): number {
+function highestSeq(records: readonly OutboxRecord[]): number {
   let highest = 0;
-  for (const { records } of entries) for (const { seq } of records) if (seq > highest) highest = seq;
+  for (const { seq } of records) if (seq > highest) highest = seq;
   return highest;
 }

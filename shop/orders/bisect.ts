@@ -3,6 +3,7 @@
 import type { OutboxRecord } from '../../actors/records.ts';
 import { SYSTEMIC_REFUSALS_MIN } from '../../core/constants.ts';
 import { fault, messageOf } from '../../core/errors.ts';
+import type { ReadEntry } from './follow-ups.ts';
 
 export interface PlacedRecord {
   readonly entryId: string;
@@ -17,10 +18,18 @@ export interface Refused {
 
 /** `apply` is one transaction. Returns what was refused; everything else is committed. */
 export async function applyBisecting(
-  records: readonly PlacedRecord[],
+  entries: readonly ReadEntry[],
   apply: (records: readonly OutboxRecord[]) => Promise<void>,
 ): Promise<Refused[]> {
-  const units = unitsOf(records);
+  const all = entries.length === 1 ? entries[0]?.records : entries.flatMap((entry) => entry.records);
+  if (all === undefined || all.length === 0) return [];
+  try {
+    await apply(all);
+    return [];
+  } catch (error) {
+    if (!isDataError(error)) throw error;
+  }
+  const units = unitsOf(entries);
   const refused: Refused[] = [];
   await applyUnits(units, apply, refused);
   if (refused.length >= SYSTEMIC_REFUSALS_MIN && refused.length * 2 > units.length) {
@@ -62,14 +71,15 @@ export function isDataError(error: unknown): boolean {
   return error.code.length === 5 && DATA_CLASSES.has(error.code.slice(0, 2));
 }
 
-function unitsOf(records: readonly PlacedRecord[]): PlacedRecord[][] {
+function unitsOf(entries: readonly ReadEntry[]): PlacedRecord[][] {
   const units = new Map<string, PlacedRecord[]>();
-  for (const placed of records) {
-    const { record, entryId, index } = placed;
-    const key = record.kind === 'purchase' ? `p ${record.purchaseId}` : `${record.kind} ${entryId} ${index}`;
-    const unit = units.get(key);
-    if (unit) unit.push(placed);
-    else units.set(key, [placed]);
+  for (const { id: entryId, records } of entries) {
+    for (const [index, record] of records.entries()) {
+      const key = record.kind === 'purchase' ? `p ${record.purchaseId}` : `${record.kind} ${entryId} ${index}`;
+      const unit = units.get(key);
+      if (unit) unit.push({ entryId, index, record });
+      else units.set(key, [{ entryId, index, record }]);
+    }
   }
   return [...units.values()];
 }

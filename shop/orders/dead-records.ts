@@ -1,6 +1,6 @@
 // What an operator may do with records that Postgres refused: look at them, and try one again. A purchase that was ended
 // meanwhile is not brought back: its units are with somebody else.
-import { decodeOutbox } from '../../actors/records.ts';
+import { decodeOutbox } from '../../actors/outbox.ts';
 import type { StockStore } from '../../actors/stock-store.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Postgres } from '../../core/postgres/postgres.ts';

@@ -4,7 +4,6 @@ import type { OutboxRecord, PurchaseRecord } from '../../actors/records.ts';
 import { HOLD_EXPIRE_DELAY_MS, PAYMENT_JOB_PURCHASES_MAX } from '../../core/constants.ts';
 import type { JobOptions } from '../../core/queue/queue.ts';
 import type { JobMap } from '../job-map.ts';
-import { newestOf } from './apply-store.ts';
 
 export interface ReadEntry {
   readonly id: string;
@@ -28,22 +27,39 @@ export interface FollowUpOptions {
 
 export function planFollowUps(entries: readonly ReadEntry[], options: FollowUpOptions): FollowUps {
   const { partition, isEager, nowMs } = options;
-  const purchases = entries.flatMap((entry) => entry.records.filter((record) => record.kind === 'purchase'));
-  const newest = new Map(newestOf(purchases, (p) => p.purchaseId).map((p) => [p.purchaseId, p.version]));
-  // An order of the cart pays by its own order, not by each of its holds.
-  const isLatest = (p: PurchaseRecord): boolean => newest.get(p.purchaseId) === p.version && p.orderRef === '';
+  let newest: ReadonlyMap<string, number> | undefined;
+  const isLatest = (p: PurchaseRecord): boolean => (newest ??= newestOf(entries)).get(p.purchaseId) === p.version;
   const starts: Jobs<'payment.start'> = [];
   const cancels: Jobs<'payment.cancel'> = [];
   const refunds: Jobs<'payment.refund'> = [];
+  const seconds = new Set<number>();
   for (const { id, records } of entries) {
-    const latest = records.filter((record) => record.kind === 'purchase').filter(isLatest);
-    const held = latest.filter((p) => p.status === 'RESERVED' && isEager(p.saleId));
-    const ended = latest.filter((p) => p.hadHold && (p.status === 'EXPIRED' || p.status === 'CANCELLED'));
+    const held: PurchaseRecord[] = [];
+    const ended: PurchaseRecord[] = [];
+    for (const p of records) {
+      if (p.kind !== 'purchase') continue;
+      const isHeld = p.status === 'RESERVED';
+      if (isHeld && p.expiresAt > 0) seconds.add(Math.ceil(p.expiresAt / 1000));
+      // An order of the cart pays by its own order, not by each of its holds.
+      if (p.orderRef !== '') continue;
+      if (isHeld && isEager(p.saleId) && isLatest(p)) held.push(p);
+      if (p.hadHold && (p.status === 'EXPIRED' || p.status === 'CANCELLED') && isLatest(p)) ended.push(p);
+    }
     starts.push(...chunk(held, `start-${partition}-${id}`));
     cancels.push(...chunk(ended, `cancel-${partition}-${id}`));
     refunds.push(...planRefunds(records, `refund-${partition}-${id}`));
   }
-  return { starts, cancels, refunds, expiries: planExpiries(purchases, partition, nowMs) };
+  return { starts, cancels, refunds, expiries: planExpiries(seconds, partition, nowMs) };
+}
+
+function newestOf(entries: readonly ReadEntry[]): Map<string, number> {
+  const newest = new Map<string, number>();
+  for (const { records } of entries) {
+    for (const p of records) {
+      if (p.kind === 'purchase' && p.version > (newest.get(p.purchaseId) ?? 0)) newest.set(p.purchaseId, p.version);
+    }
+  }
+  return newest;
 }
 
 function chunk(purchases: readonly PurchaseRecord[], idPrefix: string) {
@@ -67,11 +83,7 @@ function planRefunds(records: readonly OutboxRecord[], idPrefix: string): Jobs<'
 }
 
 /** One job a second in which holds of the partition end; the id dedupes them over batches and processes. */
-function planExpiries(purchases: readonly PurchaseRecord[], partition: number, nowMs: number): Jobs<'hold.expire'> {
-  const seconds = new Set<number>();
-  for (const { status, expiresAt } of purchases) {
-    if (status === 'RESERVED' && expiresAt > 0) seconds.add(Math.ceil(expiresAt / 1000));
-  }
+function planExpiries(seconds: ReadonlySet<number>, partition: number, nowMs: number): Jobs<'hold.expire'> {
   return [...seconds].map((second) => ({
     payload: { partition },
     jobId: `expire-${partition}-${second}`,

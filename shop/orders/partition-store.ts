@@ -36,8 +36,9 @@ export async function readEpoch(db: Queryable, partition: number): Promise<numbe
 }
 
 /**
- * The same, and holds off a rebuild until this transaction ends. KEY SHARE is the weakest lock that FOR UPDATE (the
- * rebuild's) waits for; unlike SHARE it lets `raiseSeq` through, which would else queue behind every writer.
+ * The same, and holds off a rebuild until this transaction ends: its first statement, so that it waits for a rebuild before it
+ * holds any row that the rebuild may want. KEY SHARE is the weakest lock that FOR UPDATE (the rebuild's) waits for; unlike
+ * SHARE it lets `raiseSeq` through.
  */
 export async function lockEpoch(tx: Queryable, partition: number): Promise<number | undefined> {
   const { rows } = await tx.query<{ epoch: number }>(
@@ -48,9 +49,8 @@ export async function lockEpoch(tx: Queryable, partition: number): Promise<numbe
 }
 
 /**
- * Notes how far the outbox is known to be applied. Its own statement after the commit, not part of the transaction: all
- * batches of a partition would wait for one another's fsync on this row. A crash in between leaves it too low, which
- * only makes the fence less sharp, and the batch, not yet acknowledged, comes again.
+ * Notes how far the outbox is applied. In a transaction its last statement: batches of a partition wait for one another's fsync
+ * on this row, and not for one another's work.
  */
 export async function raiseSeq(db: Queryable, partition: number, seq: number): Promise<void> {
   await db.query('UPDATE partitions SET seq = $2 WHERE partition = $1 AND seq < $2', [partition, seq]);

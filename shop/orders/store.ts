@@ -41,10 +41,15 @@ interface OrderSql {
 const SELECT_ORDER = `
   SELECT o.*, i.items FROM orders o CROSS JOIN LATERAL (
     SELECT coalesce(json_agg(json_build_object('sku', sku, 'quantity', quantity, 'unitPrice', unit_price) ORDER BY line_no), '[]') AS items
-      FROM order_items WHERE order_id = o.order_id) i`;
+      FROM order_items WHERE payment_key = o.payment_key) i`;
+
+/** What is found by an order's id: the purchase that it names, or the cart's order of that id. */
+const KEYS = `('pur_' || substr($1, 5), $1)`;
 
 export async function findOrder(db: Queryable, orderId: string): Promise<Order | undefined> {
-  const { rows } = await db.query<OrderSql>(`${SELECT_ORDER} WHERE o.order_id = $1`, [orderId]);
+  const { rows } = await db.query<OrderSql>(`${SELECT_ORDER} WHERE o.payment_key IN ${KEYS} AND o.order_id = $1`, [
+    orderId,
+  ]);
   return rows[0] === undefined ? undefined : toOrder(rows[0]);
 }
 
@@ -56,7 +61,8 @@ export async function listOrders(
   const { rows } = await db.query<OrderSql>(
     `${SELECT_ORDER}
      WHERE o.user_id = $1
-       AND ($2::text IS NULL OR (o.created_at, o.order_id) < (SELECT created_at, order_id FROM orders WHERE order_id = $2))
+       AND ($2::text IS NULL OR (o.created_at, o.order_id) < (
+              SELECT created_at, order_id FROM orders WHERE payment_key IN ('pur_' || substr($2, 5), $2) AND order_id = $2))
      ORDER BY o.created_at DESC, o.order_id DESC LIMIT $3`,
     [page.userId, page.after ?? null, page.limit],
   );
@@ -68,11 +74,16 @@ export async function listOrders(
  * purchase's and stays: the outbox must win over it with the very next change.
  */
 export async function moveOrder(db: Queryable, orderId: string, from: OrderStatus, to: OrderStatus): Promise<boolean> {
-  const { rowCount } = await db.query(
-    'UPDATE orders SET status = $3, updated_at = now() WHERE order_id = $1 AND status = $2',
+  const { rows } = await db.query(
+    `WITH own AS (
+       UPDATE purchases SET order_status = $3, order_moved_at = now()
+        WHERE purchase_id = 'pur_' || substr($1, 5) AND $1 LIKE 'ord\\_%' AND order_status = $2 RETURNING 1
+     ), cart AS (
+       UPDATE cart_orders SET status = $3, updated_at = now() WHERE order_id = $1 AND status = $2 RETURNING 1)
+     SELECT FROM own UNION ALL SELECT FROM cart`,
     [orderId, from, to],
   );
-  return rowCount === 1;
+  return rows.length === 1;
 }
 
 /** Whether the workers start the payments of a sale, for the sales that exist. */

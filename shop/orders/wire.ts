@@ -1,4 +1,5 @@
 // Orders over the wire: the seed's shapes, with our SKU where the seed has product and variant. Prices are decimals.
+import { publicSaleId } from '../../actors/buckets.ts';
 import { z } from 'zod';
 import { toDecimal } from '../../core/money.ts';
 import type { Order } from './store.ts';
@@ -58,7 +59,7 @@ export function toOrderReply(order: Order): OrderReply {
     orderId: order.orderId,
     userId: order.userId,
     ...(order.purchaseId === null ? {} : { purchaseId: order.purchaseId }),
-    ...(order.saleId === null ? {} : { saleId: order.saleId }),
+    ...(order.saleId === null ? {} : { saleId: publicSaleId(order.saleId) }),
     status: order.status,
     totalAmount: toDecimal(order.totalAmount, currency),
     currency,

@@ -53,7 +53,7 @@ export function noteClause(from: string, parameter: number): string {
   return `INSERT INTO payment_decisions
       (decision, purchase_id, order_id, sale_id, payment_id, provider_id, amount, currency, why, source)
     SELECT n.decision, coalesce(n."purchaseId", m.purchase_id), m.order_id,
-           (SELECT o.sale_id FROM orders o WHERE o.order_id = m.order_id), m.payment_id,
+           (SELECT o.sale_id FROM orders o WHERE o.payment_key = m.purchase_id), m.payment_id,
            coalesce(n."providerId", m.provider_payment_id, ''), coalesce(n.amount, m.amount), m.currency, n.why, n.source
       FROM ${from} m CROSS JOIN jsonb_to_recordset($${parameter}::jsonb)
            AS n (decision text, "purchaseId" text, "providerId" text, amount bigint, why text, source text)

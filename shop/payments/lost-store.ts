@@ -28,19 +28,33 @@ async function readKeys(db: Queryable, text: string, filter: LostFilter): Promis
 const LINES = `SELECT purchase_id, sale_id, status FROM purchases WHERE purchase_id = pay.purchase_id
   UNION ALL SELECT purchase_id, sale_id, status FROM purchases WHERE order_ref = pay.purchase_id AND order_ref <> ''`;
 
+/**
+ * The purchase, or the order, of a key from the small side. The LIMIT keeps it a look-up by index for each: without it the
+ * planner, which knows nothing of a table that is nearly always empty, reads every purchase there is, every five seconds.
+ */
+const PURCHASE_OF_R = '(SELECT * FROM purchases WHERE purchase_id = r.purchase_id LIMIT 1)';
+const ORDER_OF_R = '(SELECT * FROM orders WHERE payment_key = r.purchase_id LIMIT 1)';
+const ORDER_OF_PAY = '(SELECT * FROM orders WHERE payment_key = pay.purchase_id LIMIT 1)';
+
+const IS_UNSTARTED = `expires_at > now() AND status = 'RESERVED' AND order_ref = '' AND purchase_id > $3
+  AND ($1::float8 = 0 OR updated_at <= now() - make_interval(secs => $1::float8 / 1000))
+  AND ($2::text[] IS NULL OR sale_id = ANY($2))`;
+
 /** Live holds of eager sales for which no payment was begun, and payments that were begun and have no intent. */
 export async function findUnstarted(db: Queryable, filter: LostFilter): Promise<string[]> {
   return readKeys(
     db,
-    `SELECT p.purchase_id AS key FROM purchases p JOIN sales s ON s.sale_id = p.sale_id
-       LEFT JOIN payments pay ON pay.purchase_id = p.purchase_id
-      WHERE p.expires_at > now() AND p.status = 'RESERVED' AND p.order_ref = '' AND p.purchase_id > $3
-        AND ($1::float8 = 0 OR p.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
-        AND ($2::text[] IS NULL OR p.sale_id = ANY($2))
-        AND ((pay.payment_id IS NULL AND s.payment_start = 'eager')
-             OR (pay.status IN ('starting', 'requires_payment_method')
-                 AND ($1::float8 = 0 OR pay.updated_at <= now() - make_interval(secs => $1::float8 / 1000))))
-      ORDER BY p.purchase_id LIMIT $4`,
+    `SELECT h.key FROM sales s CROSS JOIN LATERAL (
+         SELECT purchase_id AS key FROM purchases p WHERE p.sale_id = s.sale_id AND ${IS_UNSTARTED}
+            AND NOT EXISTS (SELECT FROM payments pay WHERE pay.purchase_id = p.purchase_id) OFFSET 0) h
+      WHERE s.payment_start = 'eager'
+        AND (s.status <> 'CLOSED' OR s.updated_at > now() - make_interval(secs => s.hold_seconds))
+     UNION
+     SELECT h.key FROM payments pay CROSS JOIN LATERAL (
+         SELECT purchase_id AS key FROM purchases WHERE purchase_id = pay.purchase_id AND ${IS_UNSTARTED} LIMIT 1) h
+      WHERE pay.status IN ('starting', 'requires_payment_method')
+        AND ($1::float8 = 0 OR pay.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
+      ORDER BY key LIMIT $4`,
     filter,
   );
 }
@@ -63,16 +77,16 @@ export async function findUnreturned(db: Queryable, filter: LostFilter): Promise
   return readKeys(
     db,
     `SELECT DISTINCT pay.purchase_id AS key
-       FROM returns_due r JOIN purchases l ON l.purchase_id = r.purchase_id
+       FROM returns_due r CROSS JOIN LATERAL ${PURCHASE_OF_R} l
        JOIN payments pay ON pay.purchase_id = CASE WHEN l.order_ref = '' THEN l.purchase_id ELSE l.order_ref END
       WHERE pay.purchase_id > $3 AND ($1::float8 = 0 OR r.at <= now() - make_interval(secs => $1::float8 / 1000))
         AND ($2::text[] IS NULL OR l.sale_id = ANY($2))
-      UNION SELECT pay.purchase_id FROM refunds r JOIN purchases l ON l.purchase_id = r.purchase_id
+      UNION SELECT pay.purchase_id FROM refunds r CROSS JOIN LATERAL ${PURCHASE_OF_R} l
        JOIN payments pay ON pay.purchase_id = CASE WHEN l.order_ref = '' THEN l.purchase_id ELSE l.order_ref END
       WHERE r.status = 'pending' AND r.provider_refund_id IS NULL AND pay.purchase_id > $3
         AND ($1::float8 = 0 OR r.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
         AND ($2::text[] IS NULL OR l.sale_id = ANY($2))
-      UNION SELECT r.purchase_id FROM refunds r JOIN orders o ON o.purchase_id = r.purchase_id
+      UNION SELECT r.purchase_id FROM refunds r CROSS JOIN LATERAL ${ORDER_OF_R} o
       WHERE r.reason = 'DASHBOARD' AND r.status NOT IN ('failed', 'canceled') AND r.purchase_id > $3
         AND o.status IN ('CONFIRMED', 'PACKED', 'SHIPPED', 'DELIVERED')
         AND ($1::float8 = 0 OR r.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
@@ -86,7 +100,7 @@ export async function findUnreturned(db: Queryable, filter: LostFilter): Promise
 export async function findUncanceled(db: Queryable, filter: LostFilter): Promise<string[]> {
   return readKeys(
     db,
-    `SELECT pay.purchase_id AS key FROM payments pay JOIN orders o ON o.order_id = pay.order_id
+    `SELECT pay.purchase_id AS key FROM payments pay CROSS JOIN LATERAL ${ORDER_OF_PAY} o
       WHERE pay.status IN ('requires_payment_method', 'processing', 'failed')
         AND ($1::float8 = 0 OR pay.updated_at <= now() - make_interval(secs => $1::float8 / 1000))
         AND o.status IN ('EXPIRED', 'CANCELLED', 'FAILED') AND pay.purchase_id > $3

@@ -83,7 +83,7 @@ export async function findOwnedPayment(
   paymentId: string,
 ): Promise<{ payment: Payment; owner: string | null } | undefined> {
   const { rows } = await db.query<Payment & { owner: string | null }>(
-    `SELECT ${PAYMENT}, (SELECT user_id FROM orders o WHERE o.order_id = p.order_id) AS owner
+    `SELECT ${PAYMENT}, (SELECT user_id FROM orders o WHERE o.payment_key = p.purchase_id) AS owner
        FROM payments p WHERE payment_id = $1`,
     [paymentId],
   );
@@ -188,8 +188,8 @@ export async function findOrders(
 ): Promise<Map<string, { userId: string; totalAmount: number; currency: string }>> {
   const { rows } = await db.query<{ orderId: string; userId: string; totalAmount: number; currency: string }>(
     `SELECT order_id AS "orderId", user_id AS "userId", total_amount AS "totalAmount", currency
-       FROM orders WHERE order_id = ANY($1::text[])`,
-    [orderIds],
+       FROM orders WHERE payment_key = ANY($2::text[]) AND order_id = ANY($1::text[])`,
+    [orderIds, orderIds.flatMap((id) => [id, `pur_${id.slice('ord_'.length)}`])],
   );
   return new Map(rows.map(({ orderId, ...order }) => [orderId, order]));
 }
@@ -223,7 +223,7 @@ export async function findPurchaseStatus(db: Queryable, purchaseId: string): Pro
 export async function findReturned(db: Queryable, purchaseIds: readonly string[]): Promise<Set<string>> {
   const { rows } = await db.query<{ purchase_id: string }>(
     `SELECT l.purchase_id FROM purchases l
-       LEFT JOIN orders o ON o.order_id = CASE WHEN l.order_ref = '' THEN 'ord_' || substr(l.purchase_id, 5) ELSE l.order_ref END
+       LEFT JOIN orders o ON o.payment_key = CASE WHEN l.order_ref = '' THEN l.purchase_id ELSE l.order_ref END
       WHERE l.purchase_id = ANY($1::text[]) AND (l.status = 'REFUNDED' OR o.status = 'REFUNDED')`,
     [purchaseIds],
   );

@@ -1,19 +1,22 @@
 // Inventory as the seed's other services see it: stock by SKU, adjusted by operators, held for orders by the checkout.
 // A SKU is on at most one sale that is not closed; which one is kept in memory for a second, the counts never are.
+import { bucketIds, bucketsOf } from '../../actors/buckets.ts';
 import type { Purchase, SkuCounters } from '../../actors/records.ts';
+import type { OrderLine, ReserveOrderOutcome } from '../../actors/order-verbs.ts';
 import type { StockStore } from '../../actors/stock-store.ts';
 import type { Clock } from '../../core/clock.ts';
 import { SKU_LOOKUP_MEMORY_MS, SKU_LOOKUPS_MAX } from '../../core/constants.ts';
 import { type ErrorCode, fault } from '../../core/errors.ts';
-import { hashedId, randomId } from '../../core/ids.ts';
+import { fingerprint, hashedId, randomId } from '../../core/ids.ts';
 import type { Postgres } from '../../core/postgres/postgres.ts';
+import { snapshotBuckets, sumCounts } from './live-sales.ts';
 import { findMovement, findOrderHolds, sumLedger } from './purchase-store.ts';
 import { isHolding } from './purchase-states.ts';
 import { findSale, type SkuSale, salesOfSkus } from './store.ts';
 import { SKU_PATTERN } from './wire.ts';
 import type { AdjustRequest, ReserveRequest } from './wire-inventory.ts';
 
-export type InventoryCounts = Omit<SkuCounters, 'version' | 'head' | 'lastTicket'>;
+export type InventoryCounts = Omit<SkuCounters, 'version' | 'head' | 'lastTicket' | 'everywhere'>;
 
 export interface OrderHold {
   purchases: readonly Purchase[];
@@ -29,6 +32,23 @@ export interface Inventory {
 }
 
 const unknownSku = (sku: string) => fault('SKU_NOT_FOUND', `the SKU ${sku} was never on sale`, { members: { sku } });
+
+interface Adjustment {
+  readonly saleId: string;
+  readonly by: number;
+  readonly operationId: string;
+}
+
+/** The change of each bucket, the same whenever it is asked for. What is taken away would have to be looked for: not split. */
+function splitAdjustment(saleId: string, by: number, operationId: string): Adjustment[] | undefined {
+  const ids = bucketIds(saleId);
+  if (ids.length === 1) return [{ saleId, by, operationId }];
+  if (by < 0) return undefined;
+  return ids.flatMap((id, bucket) => {
+    const share = Math.floor(by / ids.length) + (bucket < by % ids.length ? 1 : 0);
+    return share === 0 ? [] : [{ saleId: id, by: share, operationId: `${operationId}-${bucket}` }];
+  });
+}
 
 export function createInventory(dependencies: { postgres: Postgres; stock: StockStore; clock: Clock }): Inventory {
   const { postgres, stock, clock } = dependencies;
@@ -64,16 +84,60 @@ export function createInventory(dependencies: { postgres: Postgres; stock: Stock
 
   /** For a sale that Redis does not have: forgotten after its close, or not installed yet. */
   async function countsOfLedger(saleId: string, sku: string): Promise<InventoryCounts> {
-    const [sale, rows] = [await findSale(postgres, saleId), await sumLedger(postgres, [saleId])];
-    const counts = rows.find((row) => row.sku === sku);
+    const [sale, rows] = [await findSale(postgres, saleId), await sumLedger(postgres, bucketIds(saleId))];
+    const counts = sumCounts(rows).get(sku);
     if (sale === undefined || counts === undefined) throw unknownSku(sku);
-    return { ...counts, saleStatus: sale.status };
+    return { ...counts, saleId, sku, saleStatus: sale.status };
   }
 
   async function counts(saleId: string, sku: string): Promise<InventoryCounts> {
-    const [snapshot] = await stock.snapshot([saleId]);
-    if (snapshot?.status === 'CLOSED') memory.delete(sku);
-    return snapshot?.items.find((item) => item.sku === sku) ?? countsOfLedger(saleId, sku);
+    const [buckets] = await snapshotBuckets(stock, [saleId]);
+    const items = buckets?.flatMap((bucket) => bucket.items.filter((item) => item.sku === sku)) ?? [];
+    const [first] = items;
+    if (buckets?.[0]?.status === 'CLOSED') memory.delete(sku);
+    const counts = sumCounts(items).get(sku);
+    if (first === undefined || counts === undefined) return countsOfLedger(saleId, sku);
+    return { ...counts, saleId, sku, saleStatus: first.saleStatus };
+  }
+
+  /** Redis remembers an operation for a day, the ledger for ever. */
+  async function isDone({ operationId, by }: Adjustment, sku: string, saleId: string): Promise<boolean> {
+    const earlier = await findMovement(postgres, operationId);
+    if (earlier !== undefined && earlier.loaded !== by)
+      throw fault('KEY_REUSED', undefined, { members: { sku, saleId } });
+    return earlier !== undefined;
+  }
+
+  async function restock(change: Adjustment & { sku: string; reason: string }): Promise<SkuCounters | undefined> {
+    const { sku, saleId } = change;
+    const { outcome, counters } = await stock.restock(change);
+    if (outcome === 'OK' || outcome === 'REPLAY') return counters;
+    memory.delete(sku);
+    if (outcome === 'BELOW') {
+      throw fault('ADJUST_BELOW_COMMITTED', 'less would remain than is held and sold', { members: { sku } });
+    }
+    throw fault(outcome, undefined, { members: { sku, saleId } });
+  }
+
+  /**
+   * From the buckets that the order's id names first, then from the next ones: each line from one bucket. A try that is refused
+   * leaves nothing behind; an order that holds in other buckets already is KEY_REUSED until those are tried, and then a replay.
+   */
+  async function reserveSomewhere(orderId: string, lines: readonly OrderLine[]): Promise<ReserveOrderOutcome> {
+    const tries = Math.max(...lines.map((line) => bucketsOf(line.saleId)));
+    const first = Number.parseInt(fingerprint([orderId]).slice(0, 4), 36);
+    let refusal: ReserveOrderOutcome | undefined;
+    for (let turn = 0; turn < tries; turn += 1) {
+      const items = lines.map((line) => {
+        const ids = bucketIds(line.saleId);
+        return { ...line, saleId: ids[(first + turn) % ids.length] ?? line.saleId };
+      });
+      const outcome = await stock.reserveOrder({ orderId, items });
+      const isNext = outcome.outcome === 'INSUFFICIENT_STOCK' || outcome.outcome === 'KEY_REUSED';
+      if (!isNext) return outcome;
+      if (refusal?.outcome !== 'KEY_REUSED') refusal = outcome;
+    }
+    return refusal ?? { outcome: 'BAD_REQUEST', purchases: [] };
   }
 
   return {
@@ -85,18 +149,17 @@ export function createInventory(dependencies: { postgres: Postgres; stock: Stock
     async adjust({ sku, quantity, reason }, { userId, key }) {
       const { saleId } = await saleOf(sku);
       const operationId = key === undefined ? randomId('adj') : hashedId('adj', undefined, [userId, saleId, sku, key]);
-      const earlier = key === undefined ? undefined : await findMovement(postgres, operationId);
-      if (earlier !== undefined) {
-        if (earlier.loaded !== quantity) throw fault('KEY_REUSED', undefined, { members: { sku, saleId } });
-        return counts(saleId, sku);
+      const parts = splitAdjustment(saleId, quantity, operationId);
+      if (parts === undefined) {
+        const fields = [{ field: 'quantity', message: 'must be positive: this stock is split into buckets' }];
+        throw fault('VALIDATION_FAILED', 'not valid: quantity', { fields });
       }
-      const done = await stock.restock({ saleId, sku, by: quantity, operationId, reason });
-      if (done.outcome === 'OK' || done.outcome === 'REPLAY') return done.counters ?? counts(saleId, sku);
-      memory.delete(sku);
-      if (done.outcome === 'BELOW') {
-        throw fault('ADJUST_BELOW_COMMITTED', 'less would remain than is held and sold', { members: { sku } });
+      let done: SkuCounters | undefined;
+      for (const part of parts) {
+        const isRepetition = key !== undefined && (await isDone(part, sku, saleId));
+        done = isRepetition ? undefined : await restock({ ...part, sku, reason });
       }
-      throw fault(done.outcome, undefined, { members: { sku, saleId } });
+      return done !== undefined && parts.length === 1 && bucketsOf(saleId) === 1 ? done : counts(saleId, sku);
     },
 
     async reserve({ orderId, items }) {
@@ -108,7 +171,7 @@ export function createInventory(dependencies: { postgres: Postgres; stock: Stock
         const sale = sales.get(sku);
         return sale === undefined ? [] : [{ saleId: sale.saleId, sku, quantity: quantities.get(sku) ?? 0 }];
       });
-      const { outcome, sku, purchases } = await stock.reserveOrder({ orderId, items: lines });
+      const { outcome, sku, purchases } = await reserveSomewhere(orderId, lines);
       if (outcome === 'RESERVED' || outcome === 'REPLAY') return { purchases, isReplay: outcome === 'REPLAY' };
       for (const line of lines) memory.delete(line.sku);
       const code: ErrorCode = outcome;

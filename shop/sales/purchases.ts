@@ -1,10 +1,12 @@
 // Purchases as a buyer sees them: buy, look, give back. Redis decides and answers; Postgres answers for what Redis has
 // forgotten (24 h after the sale closed). Nobody is told anything about another's purchase, not even that it exists.
+import { bucketFor } from '../../actors/buckets.ts';
 import type { Purchase } from '../../actors/records.ts';
 import type { Counter } from '../../actors/sku-actor.ts';
 import type { BuyOutcome, PurchaseView, StockStore } from '../../actors/stock-store.ts';
 import { fault, hasCode, messageOf } from '../../core/errors.ts';
-import { fingerprint, hashedId, partitionOf, randomId } from '../../core/ids.ts';
+import { hashedId, partitionOf, randomId } from '../../core/ids.ts';
+import { createWishPrints } from './wish-prints.ts';
 import type { Log } from '../../core/log.ts';
 import { isInfrastructureError, type Postgres } from '../../core/postgres/postgres.ts';
 import { findPurchase, findPurchases } from './purchase-store.ts';
@@ -32,7 +34,7 @@ export type Bought =
 
 export interface Purchases {
   /** `isAbandoned`: the buyer has gone away, and what is not begun is not done. */
-  buy(input: BuyInput, deadlineAt: number, isAbandoned?: () => boolean): Promise<Bought>;
+  buy(input: BuyInput, deadlineAt: number, isAbandoned?: () => boolean): Bought | Promise<Bought>;
   /** Throws PURCHASE_NOT_FOUND for another's. */
   get(purchaseId: string, buyer: string): Promise<PurchaseReply>;
   /** Those of the buyer's that exist, without their payments. */
@@ -51,19 +53,18 @@ export interface PurchasesDependencies {
 
 type Found = PurchaseView | (Purchase & { ahead?: never; estimatedWaitSeconds?: never });
 
+const SOLD_OUT: Bought = { kind: 'refused', code: 'SOLD_OUT' };
+
 const notFound = () => fault('PURCHASE_NOT_FOUND', 'there is no such purchase');
 
-function show(purchase: Found, payment?: PaymentView): PurchaseReply {
-  const { ahead, estimatedWaitSeconds } = purchase;
-  return toPurchaseReply(purchase, {
-    ...(ahead === undefined ? {} : { ahead }),
-    ...(estimatedWaitSeconds === undefined ? {} : { estimatedWaitSeconds }),
-    payment,
-  });
+function show(found: Found, payment?: PaymentView): PurchaseReply {
+  const { ahead, estimatedWaitSeconds } = found;
+  return toPurchaseReply(found, { ahead, estimatedWaitSeconds, payment });
 }
 
 export function createPurchases(dependencies: PurchasesDependencies): Purchases {
   const { postgres, stock, counter, log } = dependencies;
+  const printOf = createWishPrints();
   let lastBlindness = '';
 
   async function find(purchaseId: string, buyer: string): Promise<Found> {
@@ -115,20 +116,25 @@ export function createPurchases(dependencies: PurchasesDependencies): Purchases 
   }
 
   return {
-    async buy({ saleId, sku, quantity, buyer, key }, deadlineAt, isAbandoned) {
+    buy(input, deadlineAt, isAbandoned) {
+      const { sku, quantity, buyer, key } = input;
+      const saleId = bucketFor(input.saleId, buyer);
       const partition = isSaleId(saleId) ? partitionOf(saleId) : undefined;
       if (partition === undefined) return { kind: 'refused', code: 'SALE_NOT_FOUND' };
-      const hasKey = key !== undefined;
-      const purchaseId = hasKey ? hashedId('pur', partition, [buyer, saleId, key]) : randomId('pur', partition);
-      const print = fingerprint([sku, quantity]);
-      const wish = { saleId, sku, buyer, quantity, purchaseId, fingerprint: print, hasKey };
-      const outcome = await counter.buy(wish, deadlineAt, isAbandoned);
-      if (outcome.kind === 'purchase') return { ...outcome, purchase: show(outcome.purchase) };
-      const { code } = outcome;
-      if (code === 'SALE_NOT_FOUND' || (code === 'SALE_CLOSED' && hasKey)) {
-        return recall({ saleId, sku, quantity, buyer, key }, purchaseId, print, code);
-      }
-      return outcome;
+      // First of all, since it is what most of a crowd is told: without a promise, an id or a hash.
+      if (key === undefined && counter.isSoldOut(saleId, sku, quantity)) return SOLD_OUT;
+      const purchaseId =
+        key === undefined ? randomId('pur', partition) : hashedId('pur', partition, [buyer, saleId, key]);
+      const print = printOf(sku, quantity);
+      const wish = { saleId, sku, buyer, quantity, purchaseId, fingerprint: print, hasKey: key !== undefined };
+      return counter.buy(wish, deadlineAt, isAbandoned).then((outcome): Bought | Promise<Bought> => {
+        if (outcome.kind === 'purchase') {
+          return { kind: 'purchase', purchase: show(outcome.purchase), isReplay: outcome.isReplay };
+        }
+        const { code } = outcome;
+        const isForgotten = code === 'SALE_NOT_FOUND' || (code === 'SALE_CLOSED' && key !== undefined);
+        return isForgotten ? recall({ ...input, saleId }, purchaseId, print, code) : outcome;
+      });
     },
 
     async get(purchaseId, buyer) {

@@ -51,9 +51,10 @@ export function purchaseRoutes(purchases: Purchases): Route[] {
       'BACKLOG_FULL',
       'LOW_MEMORY',
     ],
-    async handle({ params, body, caller, idempotencyKey, deadlineAt, isAbandoned }) {
-      const wish = { ...body, saleId: params.saleId, buyer: caller.userId, key: idempotencyKey };
-      return answer(await purchases.buy(wish, deadlineAt, isAbandoned), params.saleId, body.sku);
+    handle({ params: { saleId }, body: { sku, quantity }, caller, idempotencyKey, deadlineAt, isAbandoned }) {
+      const wish = { saleId, sku, quantity, buyer: caller.userId, key: idempotencyKey };
+      const bought = purchases.buy(wish, deadlineAt, isAbandoned);
+      return bought instanceof Promise ? bought.then((late) => answer(late, saleId, sku)) : answer(bought, saleId, sku);
     },
   });
 

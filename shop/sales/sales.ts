@@ -1,8 +1,8 @@
 // Sales: defined in Postgres, lived in Redis. Creating writes the definition first and then installs it in Redis, so that
 // what a crash leaves between the two is found by `installMissing`. Counts are Redis' while it knows the sale, else the ledger's.
-import type { SaleStatus, SkuCounters } from '../../actors/records.ts';
-import type { SkuBlock } from '../../actors/block-verbs.ts';
-import type { SaleDefinition, SaleSnapshot } from '../../actors/sale-verbs.ts';
+import { bucketIds, publicSaleId, splitId } from '../../actors/buckets.ts';
+import type { SaleStatus } from '../../actors/records.ts';
+import type { SaleDefinition } from '../../actors/sale-verbs.ts';
 import type { StockStore } from '../../actors/stock-store.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import { PARTITIONS, PAYMENT_STARTS_PER_SECOND, RESCUE_INTERVAL_MS } from '../../core/constants.ts';
@@ -11,27 +11,19 @@ import { fingerprint, hashedId, randomId } from '../../core/ids.ts';
 import type { Log } from '../../core/log.ts';
 import type { Postgres } from '../../core/postgres/postgres.ts';
 import { insertSale } from './insert-store.ts';
-import { sumLedger } from './purchase-store.ts';
-import { findSale, listSales, markInstalled, notInstalled, type SaleRow } from './store.ts';
+import { enliven, type LiveSale } from './live-sales.ts';
+import { findSale, findSales, listSales, markInstalled, notInstalled, type SaleRow } from './store.ts';
 import { type CreateSale, isSaleId } from './wire.ts';
 
+export { createBucketBalancer } from './bucket-balance.ts';
+export { sumCounts } from './live-sales.ts';
 export { isHolding, isLiving } from './purchase-states.ts';
 export { listPurchases } from './purchase-store.ts';
 export type { Purchases } from './purchases.ts';
 export { findSales, type SaleRow } from './store.ts';
+export { findBrokenTransfers } from './transfer-store.ts';
 export { instantSchema, isSaleId, printable, saleIdSchema, saleStatusSchema, skuSchema, toLine } from './wire.ts';
 export { orderIdOf, type PurchaseReply, toPurchaseReply } from './wire-purchase.ts';
-
-export type SkuCounts = Pick<SkuCounters, 'loaded' | 'available' | 'held' | 'sold' | 'waiting'>;
-
-/** A sale as it is now. */
-export interface LiveSale {
-  row: SaleRow;
-  status: SaleStatus;
-  counts: ReadonlyMap<string, SkuCounts>;
-  /** SKUs that are stopped though their sale may go on. */
-  blocks: ReadonlyMap<string, SkuBlock>;
-}
 
 export interface Sales {
   create(
@@ -60,6 +52,17 @@ const START_BACKLOG_MIN = 50;
 const CLOSE_LAG_TRIES = 20;
 const CLOSE_LAG_PAUSE_MS = 100;
 
+/**
+ * A bucket's own: "twice the stock" is of its share of the whole, whatever it has at the moment. One purchase may wait in each at
+ * least, or nobody would ask for the units that are elsewhere.
+ */
+function lineLimitOf({ lineLimit, buckets, items, perBuyerLimit }: SaleRow): number | null {
+  if (buckets === 1) return lineLimit;
+  const ofAll = lineLimit ?? 2 * Math.max(...items.map((item) => item.totalStock));
+  return Math.max(perBuyerLimit, Math.ceil(ofAll / buckets));
+}
+
+/** What Redis needs to know of a sale, or of one bucket of it, whose row has the terms of the whole. */
 export function toDefinition(row: SaleRow): SaleDefinition {
   return {
     saleId: row.saleId,
@@ -67,12 +70,12 @@ export function toDefinition(row: SaleRow): SaleDefinition {
     closesAt: row.closesAt,
     holdMs: row.holdSeconds * 1000,
     perBuyerLimit: row.perBuyerLimit,
-    lineLimit: row.lineLimit,
-    admissionPerSecond: row.admissionPerSecond,
+    lineLimit: lineLimitOf(row),
+    admissionPerSecond: row.admissionPerSecond === null ? null : row.admissionPerSecond / row.buckets,
     paymentStart: row.paymentStart,
     startBacklogLimit: Math.max(
       START_BACKLOG_MIN,
-      Math.floor(row.holdSeconds * START_BACKLOG_SHARE * PAYMENT_STARTS_PER_SECOND),
+      Math.floor((row.holdSeconds * START_BACKLOG_SHARE * PAYMENT_STARTS_PER_SECOND) / row.buckets),
     ),
     items: row.items.map(({ sku, stock, unitPrice, currency }) => ({ sku, stock, unitPrice, currency })),
   };
@@ -83,6 +86,7 @@ function spread(text: string): number {
   return Number.parseInt(fingerprint([text]).slice(0, 4), 36) % PARTITIONS;
 }
 
+/** Without what tells of buckets. */
 function newSaleId(by: { userId: string; key: string | undefined }): string {
   if (by.key === undefined) return randomId('sale', spread(randomId('sale')));
   return hashedId('sale', spread(`${by.userId} ${by.key}`), [by.userId, by.key]);
@@ -90,7 +94,7 @@ function newSaleId(by: { userId: string; key: string | undefined }): string {
 
 /** Whether the stored sale is what this request asks for: the same key with another body is refused. */
 function isSameSale(row: SaleRow, input: CreateSale): boolean {
-  const shape = (sale: SaleRow | CreateSale): string =>
+  const shape = (sale: Omit<SaleRow, 'items'> | Omit<CreateSale, 'items'>, items: CreateSale['items']): string =>
     JSON.stringify([
       sale.name,
       sale.opensAt,
@@ -100,20 +104,12 @@ function isSameSale(row: SaleRow, input: CreateSale): boolean {
       sale.lineLimit,
       sale.admissionPerSecond,
       sale.paymentStart,
-      sale.items.map(({ sku, stock, unitPrice, currency }) => [sku, stock, unitPrice, currency]),
+      sale.buckets,
+      items.map(({ sku, stock, unitPrice, currency }) => [sku, stock, unitPrice, currency]),
     ]);
-  return shape(row) === shape(input);
+  const whole = row.items.map((item) => ({ ...item, stock: item.totalStock }));
+  return shape(row, whole) === shape(input, input.items);
 }
-
-const NO_BLOCKS: LiveSale['blocks'] = new Map();
-
-function liveFromRedis(row: SaleRow, snapshot: SaleSnapshot, blocks: LiveSale['blocks']): LiveSale {
-  return { row, status: snapshot.status, counts: new Map(snapshot.items.map((item) => [item.sku, item])), blocks };
-}
-
-/** The counts of an open sale show by themselves that a SKU of it is stopped; a sale that is not open hides it. */
-const mayBeBlocked = ({ status, items }: SaleSnapshot): boolean =>
-  status === 'OPEN' ? items.some((item) => item.saleStatus === 'PAUSED') : status !== 'CLOSED';
 
 export function createSales(dependencies: SalesDependencies): Sales {
   const { postgres, stock, clock, log } = dependencies;
@@ -123,43 +119,31 @@ export function createSales(dependencies: SalesDependencies): Sales {
     await markInstalled(postgres, row.saleId);
   }
 
-  /** Adds what is known now; one call each to Redis and, for what it has forgotten, to the ledger. */
-  async function enliven(rows: readonly SaleRow[]): Promise<LiveSale[]> {
-    if (rows.length === 0) return [];
-    const snapshots = await stock.snapshot(rows.map((row) => row.saleId));
-    const forgotten = rows.filter((row, i) => snapshots[i] === undefined && row.isInstalled);
-    const ledger =
-      forgotten.length === 0
-        ? []
-        : await sumLedger(
-            postgres,
-            forgotten.map((row) => row.saleId),
-          );
-    // Of a page of sales, those that are not open would cost a call each, for what hardly ever is.
-    const isAsked = (snapshot: SaleSnapshot): boolean =>
-      mayBeBlocked(snapshot) && (rows.length === 1 || snapshot.status === 'OPEN');
-    const sales = rows.map(async (row, i): Promise<LiveSale> => {
-      const snapshot = snapshots[i];
-      if (snapshot !== undefined) {
-        const blocks = isAsked(snapshot) ? await stock.blocksOf(row.saleId) : [];
-        return liveFromRedis(row, snapshot, new Map(blocks.map((block) => [block.sku, block])));
-      }
-      const counts = ledger.filter((item) => item.saleId === row.saleId);
-      return { row, status: row.status, counts: new Map(counts.map((item) => [item.sku, item])), blocks: NO_BLOCKS };
-    });
-    return Promise.all(sales);
+  /** Every bucket that Redis has not heard of; the one that the public knows last, so that it stands for all of them. */
+  async function installAll(row: SaleRow): Promise<void> {
+    const rows = row.buckets === 1 ? [row] : await findSales(postgres, bucketIds(row.saleId));
+    for (const bucket of rows.sort((a, b) => (a.saleId === row.saleId ? 1 : 0) - (b.saleId === row.saleId ? 1 : 0))) {
+      if (!bucket.isInstalled) await install(bucket);
+    }
   }
 
   async function find(saleId: string): Promise<SaleRow> {
-    const row = isSaleId(saleId) ? await findSale(postgres, saleId) : undefined;
+    const row = isSaleId(saleId) ? await findSale(postgres, publicSaleId(saleId)) : undefined;
     if (row === undefined) throw fault('SALE_NOT_FOUND', 'there is no such sale');
     return row;
   }
 
   async function get(saleId: string): Promise<LiveSale> {
-    const [sale] = await enliven([await find(saleId)]);
+    const [sale] = await enliven(dependencies, [await find(saleId)]);
     if (sale === undefined) throw fault('SALE_NOT_FOUND', 'there is no such sale');
     return sale;
+  }
+
+  /** The number of buckets is part of the id: another one under the same key would be another sale. */
+  async function refuseOtherBuckets(plainId: string, saleId: string): Promise<void> {
+    const others = Array.from({ length: PARTITIONS }, (_, i) => splitId(plainId, i + 1)).filter((id) => id !== saleId);
+    const [other] = await findSales(postgres, others);
+    if (other !== undefined) throw fault('KEY_REUSED', 'this key created another sale');
   }
 
   /** Inserts; waits for the close of a SKU's former sale, which reaches Postgres after Redis. */
@@ -181,7 +165,9 @@ export function createSales(dependencies: SalesDependencies): Sales {
     get,
 
     async create(input, by) {
-      const saleId = newSaleId(by);
+      const plainId = newSaleId(by);
+      const saleId = splitId(plainId, input.buckets);
+      if (by.key !== undefined) await refuseOtherBuckets(plainId, saleId);
       const isPast = input.closesAt !== null && input.closesAt <= clock.now();
       if (isPast && (await findSale(postgres, saleId)) === undefined) {
         const fields = [{ field: 'closesAt', message: 'must be in the future' }];
@@ -190,23 +176,26 @@ export function createSales(dependencies: SalesDependencies): Sales {
       const isNew = await insert(saleId, input, by.userId);
       const row = await find(saleId);
       if (!isNew && !isSameSale(row, input)) throw fault('KEY_REUSED', 'this key created another sale');
-      if (!row.isInstalled) await install(row);
+      await installAll(row);
       return { sale: await get(saleId), isNew };
     },
 
     async list(page) {
-      return enliven(await listSales(postgres, page));
+      return enliven(dependencies, await listSales(postgres, page));
     },
 
     async move(saleId, verb) {
       const row = await find(saleId);
-      if (!row.isInstalled) await install(row);
-      const { outcome, status } = await stock.setSaleState(saleId, verb);
-      if (outcome === 'OK' || outcome === 'REPLAY') return get(saleId);
-      // Redis forgets a sale a day after it closed; closing it once more is then a repetition too.
-      if (outcome === 'SALE_NOT_FOUND' && row.status === 'CLOSED' && verb === 'close') return get(saleId);
-      const now = status ?? row.status;
-      throw fault('ILLEGAL_TRANSITION', `a sale that is ${now} cannot ${verb}`, { members: { saleStatus: now } });
+      await installAll(row);
+      for (const bucketId of bucketIds(row.saleId)) {
+        const { outcome, status } = await stock.setSaleState(bucketId, verb);
+        if (outcome === 'OK' || outcome === 'REPLAY') continue;
+        // Redis forgets a sale a day after it closed; closing it once more is then a repetition too.
+        if (outcome === 'SALE_NOT_FOUND' && row.status === 'CLOSED' && verb === 'close') continue;
+        const now = status ?? row.status;
+        throw fault('ILLEGAL_TRANSITION', `a sale that is ${now} cannot ${verb}`, { members: { saleStatus: now } });
+      }
+      return get(row.saleId);
     },
 
     async installMissing() {

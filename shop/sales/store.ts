@@ -18,12 +18,16 @@ export interface NewSale {
   readonly admissionPerSecond: number | null;
   readonly paymentStart: PaymentStart;
   readonly createdBy: string;
+  /** Into how many buckets its stock is split; 1 unless told. */
+  readonly buckets?: number;
   readonly items: readonly { sku: string; stock: number; unitPrice: number; currency: string }[];
 }
 
 export interface SaleItemRow {
   readonly sku: string;
   readonly stock: number;
+  /** Of all buckets; `stock` where there is one. */
+  readonly totalStock: number;
   readonly loaded: number;
   readonly unitPrice: number;
   readonly currency: string;
@@ -31,7 +35,8 @@ export interface SaleItemRow {
   readonly isLive: boolean;
 }
 
-export interface SaleRow extends Omit<NewSale, 'items'> {
+export interface SaleRow extends Omit<NewSale, 'items' | 'buckets'> {
+  readonly buckets: number;
   readonly status: SaleStatus;
   readonly version: number;
   readonly isInstalled: boolean;
@@ -54,6 +59,7 @@ interface SaleSql {
   payment_start: PaymentStart;
   installed: boolean;
   created_by: string;
+  buckets: number;
   created_at: Date;
   updated_at: Date;
   items: SaleItemRow[];
@@ -62,7 +68,8 @@ interface SaleSql {
 // json_build_object of bigints gives JSON numbers; the limits of the wire keep them within a double's integers.
 const SELECT_SALE = `
   SELECT s.*, i.items FROM sales s CROSS JOIN LATERAL (
-    SELECT coalesce(json_agg(json_build_object('sku', sku, 'stock', stock, 'loaded', loaded, 'unitPrice', unit_price,
+    SELECT coalesce(json_agg(json_build_object('sku', sku, 'stock', stock,
+             'totalStock', coalesce(total_stock, stock), 'loaded', loaded, 'unitPrice', unit_price,
              'currency', currency, 'isLive', is_live) ORDER BY line_no), '[]') AS items
       FROM sale_items WHERE sale_id = s.sale_id) i`;
 
@@ -81,6 +88,7 @@ function toSale(row: SaleSql): SaleRow {
     paymentStart: row.payment_start,
     isInstalled: row.installed,
     createdBy: row.created_by,
+    buckets: row.buckets,
     createdAt: row.created_at.getTime(),
     updatedAt: row.updated_at.getTime(),
     items: row.items,
@@ -97,7 +105,7 @@ export async function findSales(db: Queryable, saleIds: readonly string[]): Prom
   return rows.map(toSale);
 }
 
-/** Newest first. `after` is the last saleId of the page before; an unknown one gives an empty page. */
+/** Newest first, each once, under the id that the public knows. `after` is the last saleId of the page before; an unknown one gives an empty page. */
 export async function listSales(
   db: Queryable,
   page: { after?: string | undefined; limit: number; status?: SaleStatus | undefined },
@@ -105,7 +113,7 @@ export async function listSales(
   const { rows } = await db.query<SaleSql>(
     `${SELECT_SALE}
      WHERE ($1::text IS NULL OR (s.created_at, s.sale_id) < (SELECT created_at, sale_id FROM sales WHERE sale_id = $1))
-       AND ($2::text IS NULL OR s.status = $2)
+       AND ($2::text IS NULL OR s.status = $2) AND s.bucket = 0
      ORDER BY s.created_at DESC, s.sale_id DESC LIMIT $3`,
     [page.after ?? null, page.status ?? null, page.limit],
   );
@@ -126,11 +134,19 @@ export async function saleOfSku(db: Queryable, sku: string): Promise<SkuSale | u
 export async function salesOfSkus(db: Queryable, skus: readonly string[]): Promise<Map<string, SkuSale>> {
   const { rows } = await db.query<{ sku: string; sale_id: string; is_live: boolean }>(
     `SELECT DISTINCT ON (i.sku) i.sku, i.sale_id, i.is_live
-       FROM sale_items i JOIN sales s USING (sale_id) WHERE i.sku = ANY($1::text[])
+       FROM sale_items i JOIN sales s USING (sale_id) WHERE i.sku = ANY($1::text[]) AND i.bucket = 0
       ORDER BY i.sku, i.is_live DESC, s.created_at DESC, s.sale_id DESC`,
     [skus],
   );
   return new Map(rows.map((row) => [row.sku, { saleId: row.sale_id, isLive: row.is_live }]));
+}
+
+/** The sales that are split and not closed in every bucket, by the ids that the public knows. */
+export async function listSplitSales(db: Queryable): Promise<string[]> {
+  const { rows } = await db.query<{ sale_id: string }>(
+    `SELECT sale_id FROM sales WHERE buckets > 1 AND bucket = 0 AND status <> 'CLOSED' AND installed ORDER BY created_at`,
+  );
+  return rows.map((row) => row.sale_id);
 }
 
 /** Says that Redis knows the sale. */

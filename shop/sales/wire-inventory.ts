@@ -3,6 +3,7 @@
  * A SKU is a variant; where a shop has no catalog, product and variant are known by the SKU itself.
  */
 import { z } from 'zod';
+import { publicSaleId } from '../../actors/buckets.ts';
 import type { Purchase, SkuCounters } from '../../actors/records.ts';
 import { isHolding } from './purchase-states.ts';
 import { instantSchema, printable, saleStatusSchema, skuSchema } from './wire.ts';
@@ -38,7 +39,9 @@ export const inventoryReplySchema = z.object({
 
 export type InventoryReply = z.output<typeof inventoryReplySchema>;
 
-export function toInventoryReply(counters: Omit<SkuCounters, 'version' | 'head' | 'lastTicket'>): InventoryReply {
+export function toInventoryReply(
+  counters: Omit<SkuCounters, 'version' | 'head' | 'lastTicket' | 'everywhere'>,
+): InventoryReply {
   return {
     productId: counters.sku,
     variantId: counters.sku,
@@ -127,7 +130,7 @@ export function toOrderHoldReply(orderId: string, purchases: readonly Purchase[]
     ...(ends.length > 0 ? { expiresAt: new Date(Math.min(...ends)).toISOString() } : {}),
     items: purchases.map(({ sku, saleId, quantity, purchaseId, status }) => ({
       sku,
-      saleId,
+      saleId: publicSaleId(saleId),
       quantity,
       purchaseId,
       status,

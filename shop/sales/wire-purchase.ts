@@ -3,9 +3,11 @@
  * A member is absent until it is known; instants are ISO 8601, prices decimals.
  */
 import { z } from 'zod';
+import { createInstantWriter } from '../../core/clock.ts';
 import { PER_BUYER_LIMIT_MAX } from '../../core/constants.ts';
 import { partitionOf } from '../../core/ids.ts';
 import { toDecimal } from '../../core/money.ts';
+import { bucketOf, bucketsOf, publicSaleId } from '../../actors/buckets.ts';
 import type { Purchase } from '../../actors/records.ts';
 import { instantSchema, skuSchema } from './wire.ts';
 
@@ -37,6 +39,10 @@ export const purchaseReplySchema = z.object({
   status: purchaseStatusSchema,
   version: z.int().describe('rises with every change: of two messages the higher is the newer'),
   ticket: z.int().describe('the place in the line, counted from 1; 0 for a hold made by /inventory/reserve'),
+  bucket: z
+    .int()
+    .describe('which line of a sale that is split into buckets: ticket and ahead are of this one')
+    .optional(),
   ahead: z.int().describe('an upper bound of the purchases in front, while WAITING').optional(),
   estimatedWaitSeconds: z.number().nullable().optional(),
   expiresAt: instantSchema.optional(),
@@ -63,15 +69,17 @@ export function orderIdOf(purchaseId: string): string {
 const ENDED: ReadonlySet<Purchase['status']> = new Set(['CONFIRMED', 'EXPIRED', 'CANCELLED', 'SOLD_OUT', 'REFUNDED']);
 
 export interface PurchaseDetails {
-  ahead?: number;
-  estimatedWaitSeconds?: number | null;
+  ahead?: number | undefined;
+  estimatedWaitSeconds?: number | null | undefined;
   payment?: PaymentView | undefined;
 }
+
+const writeDeadline = createInstantWriter();
 
 export function toPurchaseReply(purchase: Purchase, details: PurchaseDetails): PurchaseReply {
   const reply: PurchaseReply = {
     purchaseId: purchase.purchaseId,
-    saleId: purchase.saleId,
+    saleId: publicSaleId(purchase.saleId),
     sku: purchase.sku,
     quantity: purchase.quantity,
     status: purchase.status,
@@ -86,8 +94,9 @@ export function toPurchaseReply(purchase: Purchase, details: PurchaseDetails): P
     if (details.estimatedWaitSeconds !== undefined) reply.estimatedWaitSeconds = details.estimatedWaitSeconds;
   }
   if (purchase.expiresAt > 0 && !ENDED.has(purchase.status)) {
-    reply.expiresAt = new Date(purchase.expiresAt).toISOString();
+    reply.expiresAt = writeDeadline(purchase.expiresAt);
   }
+  if (bucketsOf(purchase.saleId) > 1) reply.bucket = bucketOf(purchase.saleId);
   if (purchase.hadHold) reply.orderId = purchase.orderRef === '' ? orderIdOf(purchase.purchaseId) : purchase.orderRef;
   if (purchase.reason !== '') reply.reason = purchase.reason;
   if (details.payment !== undefined) reply.payment = details.payment;

@@ -3,11 +3,12 @@
  * Prices are decimals here and integer minor units everywhere behind; identifiers that reach Redis keys are narrowed here.
  */
 import { z } from 'zod';
-import { PER_BUYER_LIMIT_MAX } from '../../core/constants.ts';
+import { PARTITIONS, PER_BUYER_LIMIT_MAX } from '../../core/constants.ts';
 import { partitionOf } from '../../core/ids.ts';
 import { toDecimal, toMinor } from '../../core/money.ts';
 import type { SkuCounters } from '../../actors/records.ts';
-import type { LiveSale, SkuCounts } from './sales.ts';
+import { bucketOf, bucketsOf, publicSaleId } from '../../actors/buckets.ts';
+import type { LiveSale, SkuCounts } from './live-sales.ts';
 
 /** Printable text only: Postgres refuses NUL in text, and operators read these in terminals. */
 const PRINTABLE = /^[^\p{Cc}\p{Cs}]*$/u;
@@ -52,6 +53,14 @@ const createSaleShape = z.object({
   lineLimit: z.int().min(0).max(MAX_STOCK).nullable().default(null),
   admissionPerSecond: z.number().min(MIN_ADMISSION_PER_SECOND).max(1_000_000).nullable().default(null),
   paymentStart: z.enum(['eager', 'on_demand']).default('eager'),
+  buckets: z
+    .int()
+    .min(1)
+    .max(PARTITIONS)
+    .default(1)
+    .describe(
+      'splits the stock over so many partitions, for a SKU that outgrows one Redis; each bucket has its own line',
+    ),
   items: z.array(itemSchema).min(1).max(MAX_ITEMS),
 });
 
@@ -106,6 +115,7 @@ export const saleReplySchema = z.object({
   admissionPerSecond: z.number().nullable(),
   paymentStart: z.enum(['eager', 'on_demand']),
   createdAt: instantSchema,
+  buckets: z.int().optional().describe('absent where the stock is not split; tickets are numbered in each bucket'),
   items: z.array(
     z.object({
       sku: z.string(),
@@ -143,13 +153,14 @@ export function toSaleReply({ row, status, counts, blocks }: LiveSale): SaleRepl
     admissionPerSecond: row.admissionPerSecond,
     paymentStart: row.paymentStart,
     createdAt: new Date(row.createdAt).toISOString(),
+    ...(row.buckets === 1 ? {} : { buckets: row.buckets }),
     items: row.items.map((item) => {
       const { loaded, available, held, sold, waiting } = counts.get(item.sku) ?? NO_COUNTS;
       const price = toDecimal(item.unitPrice, item.currency);
       const block = blocks.get(item.sku);
       return {
         sku: item.sku,
-        stock: item.stock,
+        stock: item.totalStock,
         price,
         currency: item.currency,
         loaded,
@@ -163,12 +174,13 @@ export function toSaleReply({ row, status, counts, blocks }: LiveSale): SaleRepl
   };
 }
 
-/** A line, as the WebSocket and the live page show it. */
+/** A line, as the WebSocket and the live page show it: of a split sale, the line and the counts of one bucket. */
 export function toLine(counters: SkuCounters): Record<string, unknown> {
   return {
     type: 'line',
-    saleId: counters.saleId,
+    saleId: publicSaleId(counters.saleId),
     sku: counters.sku,
+    ...(bucketsOf(counters.saleId) === 1 ? {} : { bucket: bucketOf(counters.saleId) }),
     status: counters.saleStatus,
     head: counters.head,
     waiting: counters.waiting,

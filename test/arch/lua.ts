@@ -35,10 +35,9 @@ const LOCALS_MAX = 190;
 
 /** `unpack` of a whole table fails from about 8,000 values. These tables have a bound, said here. */
 const BOUNDED: Readonly<Record<string, string>> = {
-  first: 'a command and its key',
-  args: 'a command, its key and 512 values',
-  names: 'the fields of a hash, or 512 keys of a slice',
-  chunk: '512 buyers',
+  names: 'the fields of a hash, or 1,024 keys',
+  SALE_NUMBERS: 'the numbers of a sale',
+  STOCK_NUMBERS: 'the numbers of a SKU',
   command: 'one further command of a verb, written out where it is made',
   values: 'the fields of a hash, twice',
 };

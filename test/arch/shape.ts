@@ -5,7 +5,7 @@ import type { Finding, SourceFile } from './source.ts';
 const FILE_LINES_MAX = 250;
 const TEST_LINES_MAX = 500;
 // The limits of everything are in one file by rule.
-const CONSTANTS_LINES_MAX = 400;
+const CONSTANTS_LINES_MAX = 450;
 const LUA_LINES_MAX = 120;
 const FUNCTION_LINES_MAX = 70;
 

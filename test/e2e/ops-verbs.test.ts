@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keys } from '../../actors/keys.ts';
-import { encodeOutbox } from '../../actors/records.ts';
+import { encodeOutbox } from '../../actors/outbox.ts';
 import { loadConfig } from '../../core/config.ts';
 import { partitionOf } from '../../core/ids.ts';
 import { openPostgres, type Postgres } from '../../core/postgres/postgres.ts';
@@ -53,7 +53,7 @@ afterAll(async () => {
 });
 
 describe('the command line', () => {
-  it.each([
+  it.concurrent.each([
     [[]],
     [['sale']],
     [['sale', 'create']],
@@ -69,7 +69,7 @@ describe('the command line', () => {
     expect(run.stdout).toMatch(/^Usage: ops/);
   });
 
-  it.each([
+  it.concurrent.each([
     [['sail']],
     [['sale', 'create', '--stock', 'many']],
     [['sale', 'open']],

@@ -3,7 +3,8 @@
 import { expect, test } from 'vitest';
 import { startRush } from '../support/rush.ts';
 
-test('2,000 buyers race for 50 units: exactly 50 are sold, in order, and the audit agrees', async () => {
+// Beside each other: mostly they wait for holds to end.
+test.concurrent('2,000 buyers race for 50 units: exactly 50 are sold, in order, and the audit agrees', async () => {
   const result = await startRush({}).result;
   expect(result.problems).toEqual([]);
   expect(result).toMatchObject({
@@ -19,7 +20,7 @@ test('2,000 buyers race for 50 units: exactly 50 are sold, in order, and the aud
   expect(result.answered).toBe(2_000);
 });
 
-test('nobody pays: the line runs dry, every unit comes back, and nothing is sold', async () => {
+test.concurrent('nobody pays: the line runs dry, every unit comes back, and nothing is sold', async () => {
   const result = await startRush({ buyers: 60, stock: 20, pay: 0, holdSeconds: 1 }).result;
   expect(result.problems).toEqual([]);
   expect(result).toMatchObject({ sold: 0, oversold: 0, audit: 'ok', isOk: true });

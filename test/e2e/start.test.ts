@@ -103,7 +103,8 @@ async function read(run: RunFile): Promise<{ rows: unknown[]; items: string[] }>
   return { rows: rows.map(({ n }) => n), items };
 }
 
-test(
+// Beside each other: each is a system of its own, and mostly waited for.
+test.concurrent(
   'npm start is ready, stops without a trace on Ctrl-C, and finds its data again, also after a kill -9',
   PATIENCE,
   async () => {
@@ -148,7 +149,7 @@ test(
   },
 );
 
-test('whatever is killed is started again, and the system becomes ready again', PATIENCE, async () => {
+test.concurrent('whatever is killed is started again, and the system becomes ready again', PATIENCE, async () => {
   const dataDir = temporaryDirectory('start-killed');
   const started = npmStart(dataDir, await freePort());
   const before = await greeted(started, dataDir);
@@ -167,7 +168,7 @@ test('whatever is killed is started again, and the system becomes ready again', 
   await allGone(after);
 });
 
-test('npm that is told to end takes the system with it', PATIENCE, async () => {
+test.concurrent('npm that is told to end takes the system with it', PATIENCE, async () => {
   const dataDir = temporaryDirectory('start-npm');
   const started = npmStart(dataDir, await freePort());
   const run = await greeted(started, dataDir);
@@ -177,7 +178,7 @@ test('npm that is told to end takes the system with it', PATIENCE, async () => {
   expect(existsSync(join(dataDir, 'run.json'))).toBe(false);
 });
 
-test('a port that is taken ends the start with the name of its variable', PATIENCE, async () => {
+test.concurrent('a port that is taken ends the start with the name of its variable', PATIENCE, async () => {
   const stranger = createServer().listen(0);
   await once(stranger, 'listening');
   const address = stranger.address();
@@ -190,7 +191,7 @@ test('a port that is taken ends the start with the name of its variable', PATIEN
   stranger.close();
 });
 
-test('a Redis that is not there ends the start with the name of its variable', PATIENCE, async () => {
+test.concurrent('a Redis that is not there ends the start with the name of its variable', PATIENCE, async () => {
   const dataDir = temporaryDirectory('start-redis');
   const started = npmStart(dataDir, await freePort(), { REDIS_URL: 'redis://127.0.0.1:9' });
   expect(await started.ended).not.toBe(0);

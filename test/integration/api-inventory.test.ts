@@ -70,7 +70,7 @@ describe('inventory over HTTP', () => {
     const { saleId, sku } = await openSale(api, { stock: 3 });
     const movementId = hashedId('adj', undefined, ['u_operator', saleId, sku, 'yesterday']);
     await api.database.postgres.query(
-      `INSERT INTO ledger (purchase_id, version, sale_id, sku, d_available, d_held, d_sold, d_loaded, reason, at, seq, partition)
+      `INSERT INTO movements (purchase_id, version, sale_id, sku, d_available, d_held, d_sold, d_loaded, reason, at, seq, partition)
        VALUES ($1, 1, $2, $3, 4, 0, 0, 4, 'found a box', now(), 1, $4)`,
       [movementId, saleId, sku, partitionOf(saleId)],
     );

@@ -140,7 +140,7 @@ describe('what is not the fault of the data', () => {
     const hold = await holdOf();
     const id = await t.write(P, [purchaseRecord({ purchaseId: hold.purchaseId, seq: next() })]);
     await t.read(P);
-    await t.postgres.query('ALTER TABLE orders RENAME TO orders_away');
+    await t.postgres.query('ALTER TABLE purchases RENAME TO purchases_away');
     const failure = await t
       .apply()({ partition: P, entryIds: [id] })
       .catch((error: unknown) => error);
@@ -148,7 +148,7 @@ describe('what is not the fault of the data', () => {
     expect(isInfrastructureError(failure)).toBe(true);
     expect(await t.left(P)).toEqual([id]);
     expect(await statusOf(hold.purchaseId)).toBe('RESERVED');
-    await t.postgres.query('ALTER TABLE orders_away RENAME TO orders');
+    await t.postgres.query('ALTER TABLE purchases_away RENAME TO purchases');
     await t.apply()({ partition: P, entryIds: [id] });
     expect(await findPurchase(t.postgres, hold.purchaseId)).toMatchObject({ status: 'RESERVED' });
   });

@@ -193,7 +193,7 @@ describe('outbox.apply', () => {
 
   it('ends a cart order whose hold ended, and starts no payment for its holds', async () => {
     await t.postgres.query(
-      `INSERT INTO orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
+      `INSERT INTO cart_orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
        VALUES ('ord_cart1', 'u_1', 'CREATED', 1, 100, 'INR', now(), now())`,
     );
     const id = newId();

@@ -33,7 +33,7 @@ beforeAll(async () => {
   await stock.attach(record);
   feed = createStockFeed({ redisUrl: service.url, log });
   other = createStockFeed({ redisUrl: service.url, log });
-  feed.onPurchases((news) => purchases.push(...news));
+  feed.onPurchases((read) => purchases.push(...read(() => true)));
   feed.onLine((counters) => lines.push(counters));
   feed.onPayment((news) => payments.push(news));
   feed.onResync(() => {

@@ -120,7 +120,7 @@ describe('lost work', () => {
     const orderId = randomId('ord');
     const reserved = await t.stock.reserveOrder({ orderId, items: [a, b].map((sale) => ({ ...sale, quantity: 1 })) });
     await t.postgres.query(
-      `INSERT INTO orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
+      `INSERT INTO cart_orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
        VALUES ($1, 'u_cart', 'CREATED', 1, 99800, 'INR', now(), now())`,
       [orderId],
     );

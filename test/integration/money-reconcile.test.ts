@@ -148,7 +148,7 @@ describe('reconciliation', () => {
     const gift = await t.buy(free);
     await t.drain();
     await t.postgres.query(
-      `INSERT INTO orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
+      `INSERT INTO cart_orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
        VALUES ($1, 'u_cart', 'CREATED', 1, 99800, 'INR', now(), now())`,
       [orderId],
     );

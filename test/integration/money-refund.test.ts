@@ -30,7 +30,7 @@ async function buyCart(): Promise<{ orderId: string; purchaseIds: string[]; inte
   const orderId = randomId('ord');
   const reserved = await t.stock.reserveOrder({ orderId, items: [a, b].map((sale) => ({ ...sale, quantity: 1 })) });
   await t.postgres.query(
-    `INSERT INTO orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
+    `INSERT INTO cart_orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
      VALUES ($1, 'u_cart', 'CREATED', 1, 99800, 'INR', now(), now())`,
     [orderId],
   );
@@ -228,8 +228,8 @@ describe('an order that cannot give its units back', () => {
     const { purchaseId, intentId } = await buyAndPay(sale);
     const orderId = `ord_${purchaseId.slice(4)}`;
     for (const to of ['PACKED', 'SHIPPED'] as const) await t.orders.move(orderId, to);
-    // What the API's process had done when it died: the order's row, and nothing after it.
-    await t.postgres.query("UPDATE orders SET status = 'REFUNDED' WHERE order_id = $1", [orderId]);
+    // What the API's process had done when it died: the order's status, and nothing after it.
+    await t.postgres.query("UPDATE purchases SET order_status = 'REFUNDED' WHERE purchase_id = $1", [purchaseId]);
     expect(await t.payments.recoverLost({ minAgeMs: 0, saleIds: [sale.saleId] })).toMatchObject({ refunds: 1 });
     await m.rowBecomes(purchaseId, 'refunded');
     expect(refundsAtProvider(intentId)).toHaveLength(1);

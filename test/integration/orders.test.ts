@@ -152,7 +152,7 @@ describe('orders', () => {
     const buyer = await newBuyer();
     const bought = await buy(buyer);
     await untilStored(bought.orderId, 'CREATED');
-    await t.database.postgres.query('UPDATE orders SET version = 1000 WHERE order_id = $1', [bought.orderId]);
+    await t.database.postgres.query('UPDATE purchases SET version = 1000 WHERE purchase_id = $1', [bought.purchaseId]);
     await pay(bought); // which Postgres does not get to hear
     expect((await cancel(bought.orderId, buyer.token)).body).toMatchObject({ status: 'REFUNDED' });
     await vi.waitFor(() => expect(refunds.filter((id) => id === bought.purchaseId)).toHaveLength(1), {
@@ -179,7 +179,7 @@ describe('orders', () => {
     const bought = await buy(buyer);
     await pay(bought);
     await untilStored(bought.orderId, 'CONFIRMED');
-    await t.database.postgres.query('UPDATE orders SET version = 1000 WHERE order_id = $1', [bought.orderId]);
+    await t.database.postgres.query('UPDATE purchases SET version = 1000 WHERE purchase_id = $1', [bought.purchaseId]);
     const admin = await tokenOf('u_admin', 'ADMIN');
     for (const _ of [1, 2]) expect((await refund(bought.orderId, admin)).body).toMatchObject({ status: 'REFUNDED' });
     expect((await cancel(bought.orderId, buyer.token)).body).toMatchObject({ status: 'REFUNDED' });

@@ -109,7 +109,7 @@ describe('GET /payments/{paymentId}', () => {
     const reserved = await t.stock.reserveOrder({ orderId, items });
     expect(reserved.outcome).toBe('RESERVED');
     await t.postgres.query(
-      `INSERT INTO orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
+      `INSERT INTO cart_orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
        VALUES ($1, $2, 'CREATED', 1, 199600, 'INR', now(), now())`,
       [orderId, buyer],
     );

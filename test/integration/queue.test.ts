@@ -34,7 +34,7 @@ function open(handlers: JobHandlers<Jobs>, concurrency = 4, workerLog = log): Jo
   serial += 1;
   const name = `test-${serial}`;
   queue = openQueue<Jobs>(name, bench.url);
-  const worker = runQueue<Jobs>(name, bench.url, handlers, { concurrency, log: workerLog });
+  const worker = runQueue<Jobs>(name, bench.url, handlers, { concurrency, log: workerLog, backoffMaxMs: 100 });
   closers.push(
     () => worker.close(),
     () => queue.close(),
@@ -121,8 +121,7 @@ describe('queue', () => {
       },
     });
     await queue.add('number.add', { n: 1 }, { jobId: 'bug' });
-    // Back-off included: 0.1 s doubled up to 5 s.
-    await expect.poll(async () => (await queue.listDead()).length, { timeout: 55_000, interval: 200 }).toBe(1);
+    await expect.poll(async () => (await queue.listDead()).length, PATIENT).toBe(1);
     expect(attempts).toBe(JOB_FAULTS_MAX + 1);
   });
 

@@ -106,7 +106,7 @@ describe('an answer', () => {
     for (let n = 0; n < 20; n++) {
       const wish = wishOf(sale.saleId, n);
       await stock.reserve(sale.saleId, 'SHIRT', [wish]);
-      expect(await direct.exists(`db:{p${PARTITION}}:purchase:${wish.purchaseId}`)).toBe(1);
+      expect(await direct.exists(`db:{p${PARTITION}}:p:${wish.purchaseId}`)).toBe(1);
     }
   });
 

@@ -117,7 +117,7 @@ describe('news of purchases', () => {
       id: 'r',
       purchaseIds: [bought.body.purchaseId, theirs.body.purchaseId, 'pur_nonsense'],
     });
-    expect(await socket.next((m) => m.type === 'purchase')).toMatchObject({
+    expect(await socket.next((m) => m.type === 'purchase' && m.id === 'r')).toMatchObject({
       id: 'r',
       purchaseId: bought.body.purchaseId,
       status: 'RESERVED',

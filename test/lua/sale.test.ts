@@ -204,9 +204,7 @@ describe('the purge', () => {
     expect(purged.slice(0, 3)).toEqual([256, 144 + 1, 1 + 1]); // a list goes with its last ids
     expect(await statusOf(sale.saleId)).toBeUndefined();
     expect((await t.stock.look(ids)).every((view) => view === undefined)).toBe(true);
-    const names = [...(await t.dump()).keys()].filter(
-      (name) => name.includes(sale.saleId) || name.includes('purchase'),
-    );
+    const names = [...(await t.dump()).keys()].filter((name) => name.includes(sale.saleId) || name.includes(':p:'));
     expect(names).toEqual([]);
     expect(await statusOf(other.saleId)).toBe('OPEN');
     expect(told(await t.buy(other.saleId, [{}]))).toEqual(['RESERVED 1']);

@@ -19,8 +19,9 @@ export async function hunt(
   const { name, bug } = mutation;
   for (let i = 0; i < options.seeds; i += 1) {
     const seed = (options.from + i) >>> 0;
-    const { surgery, patchSql, heal } = plant(mutation);
+    const { surgery, patchSql, heal, unseen } = plant(mutation);
     const { violation } = await playHistory(stage, { seed, steps: options.steps, surgery, patchSql }).finally(heal);
+    if (unseen().length > 0) throw new Error(`${name}: no statement contains ${unseen().join('; ')}`);
     // A crash is no finding: the planted bug is to be found by a check.
     if (violation === undefined || violation.rule === 'error') continue;
     const sound = await playHistory(stage, { seed, steps: options.steps });

@@ -11,11 +11,11 @@ export interface Mutation {
   /** What goes wrong, in words. */
   readonly bug: string;
   readonly lua?: readonly (readonly [find: string, replace: string])[];
-  readonly sql?: readonly [find: string, replace: string];
+  readonly sql?: readonly (readonly [find: string, replace: string])[];
   readonly surgery?: Surgery;
 }
 
-const END_HOLD = '  uncount_buyer(sale, p, id)\n  touch(id, p, p[QUANTITY], -p[QUANTITY], 0)';
+const END_HOLD = '  uncount_buyer(sale, p)\n  touch(id, p, p[QUANTITY], -p[QUANTITY], 0)';
 
 export const mutations: readonly Mutation[] = [
   {
@@ -51,7 +51,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'limit-ignored',
     bug: 'nobody asks for the limit of a buyer',
-    lua: [['entry.units + quantity > sale.perBuyerLimit', 'entry.units + quantity > 1e9']],
+    lua: [['units_of(text) + quantity > sale.perBuyerLimit', 'units_of(text) + quantity > 1e9']],
   },
   {
     name: 'limit-not-uncounted',
@@ -61,22 +61,17 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'ticket-skipped',
     bug: 'now and then a ticket is left out',
-    lua: [['s.lastTicket = s.lastTicket + 1\n', 's.lastTicket = s.lastTicket + (NOW % 5 == 0 and 2 or 1)\n']],
+    lua: [['local ticket = s.lastTicket + 1\n', 'local ticket = s.lastTicket + (NOW % 5 == 0 and 2 or 1)\n']],
   },
   {
     name: 'retry-not-recognised',
     bug: 'the purchase id is not looked up',
-    lua: [
-      [
-        '  if known then\n    if not is_same(known, item)',
-        '  if known and known[VERSION] < 0 then\n    if not is_same(known, item)',
-      ],
-    ],
+    lua: [['  if known then return is_same(', '  if known and known[VERSION] < 0 then return is_same(']],
   },
   {
     name: 'key-not-bound',
     bug: 'the same key with another body is answered as if it were the same',
-    lua: [["if not is_same(known, item) then return { 'r', 'KEY_REUSED', '' } end", '']],
+    lua: [["and { known } or 'KEY_REUSED'", 'and { known } or { known }']],
   },
   {
     name: 'restock-repeated',
@@ -98,8 +93,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'the last record of a large entry is not told',
     lua: [
       [
-        '  local blob = cmsgpack.pack(records)',
-        '  if #records > 2 then records[#records] = nil end\n  local blob = cmsgpack.pack(records)',
+        '  local rows = #changed.rows + #accepted.rows',
+        '  local told = #accepted.rows > 0 and accepted or changed\n' +
+          '  if #changed.rows + #accepted.rows > 2 then told.rows[#told.rows] = nil end\n' +
+          '  local rows = #changed.rows + #accepted.rows',
       ],
     ],
   },
@@ -115,10 +112,7 @@ export const mutations: readonly Mutation[] = [
     name: 'sold-out-too-soon',
     bug: 'sold out is said while held units may come back',
     lua: [
-      [
-        "if quantity > s.loaded - s.sold then return 'SOLD_OUT' end",
-        "if quantity > s.available then return 'SOLD_OUT' end",
-      ],
+      ["if quantity > unsold_of(s) then return 'SOLD_OUT' end", "if quantity > s.available then return 'SOLD_OUT' end"],
     ],
   },
   {
@@ -131,15 +125,15 @@ export const mutations: readonly Mutation[] = [
     bug: 'the sweep is told to come a minute later',
     lua: [
       [
-        "redis.call('ZADD', DEADLINES, first[2], s.member)",
-        "redis.call('ZADD', DEADLINES, first[2] + 60000, s.member)",
+        "redis.call('ZADD', DEADLINES, string.format('%.0f', first), s.member)",
+        "redis.call('ZADD', DEADLINES, string.format('%.0f', first + 60000), s.member)",
       ],
     ],
   },
   {
     name: 'starts-miscounted',
     bug: 'a payment that starts stays in the backlog',
-    lua: [['math.max(0, sale.unstarted - 1)', 'math.max(0, sale.unstarted)']],
+    lua: [['then count_starts(sale, -1) end', 'then count_starts(sale, 0) end']],
   },
   {
     name: 'restart-not-compared',
@@ -154,17 +148,23 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'no-version-guard',
     bug: 'an older record overwrites a newer one in Postgres',
-    sql: ['WHERE excluded.version > purchases.version', ''],
+    sql: [
+      [
+        'status = CASE WHEN excluded.version > p.version THEN excluded.status ELSE p.status END',
+        'status = excluded.status',
+      ],
+      ['WHERE excluded.version > p.version OR (p.hold_seq IS NULL AND excluded.hold_seq IS NOT NULL)', ''],
+    ],
   },
   {
     name: 'order-left-behind',
     bug: 'the order does not follow every change of its purchase',
-    sql: ['WHERE excluded.version > orders.version', 'WHERE excluded.version > orders.version + 1'],
+    sql: [['CASE WHEN excluded.version <= p.version OR', 'CASE WHEN excluded.version <= p.version + 1 OR']],
   },
   {
     name: 'load-not-added',
     bug: 'a delivery is in the ledger and not in the item',
-    sql: ['SET loaded = i.loaded + s.d_loaded', 'SET loaded = i.loaded'],
+    sql: [['SET loaded = i.loaded + s.d_loaded', 'SET loaded = i.loaded']],
   },
   {
     name: 'acknowledged-before-commit',
@@ -235,8 +235,16 @@ function withFault(stock: StockStore, faulty: Partial<StockStore>): StockStore {
   return new Proxy(stock, { get: (target, name) => Reflect.get(name in faulty ? faulty : target, name) as unknown });
 }
 
+export interface Planted {
+  readonly surgery: Surgery;
+  readonly patchSql: SqlPatch;
+  /** Texts that no statement of the history had: every history writes rows, so they are not in the code any more. */
+  unseen(): readonly string[];
+  heal(): void;
+}
+
 /** Puts the bug in; answers how it is taken out again. */
-export function plant(mutation: Mutation): { surgery: Surgery; patchSql: SqlPatch; heal: () => void } {
+export function plant(mutation: Mutation): Planted {
   const originals = Object.values(scripts).map((script) => ({ script, source: script.source, sha: script.sha }));
   for (const [find, replace] of mutation.lua ?? []) {
     let places = 0;
@@ -248,10 +256,19 @@ export function plant(mutation: Mutation): { surgery: Surgery; patchSql: SqlPatc
     }
     if (places === 0) throw new Error(`${mutation.name}: no script contains ${JSON.stringify(find)}`);
   }
-  const { sql } = mutation;
+  const unseen = new Set((mutation.sql ?? []).map(([find]) => find));
   return {
     surgery: mutation.surgery ?? {},
-    patchSql: (text) => (sql === undefined ? text : text.replace(sql[0], sql[1])),
+    patchSql(text) {
+      let patched = text;
+      for (const [find, replace] of mutation.sql ?? []) {
+        if (!patched.includes(find)) continue;
+        unseen.delete(find);
+        patched = patched.replace(find, () => replace);
+      }
+      return patched;
+    },
+    unseen: () => [...unseen],
     heal() {
       for (const { script, source, sha } of originals) Object.assign(script, { source, sha });
     },

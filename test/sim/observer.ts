@@ -1,9 +1,10 @@
 // Looks at Redis from outside, after every script: in one call the fence, the agenda, what is new in the outbox and, where
 // something is new, every key of the partition's sales as it is. The system under test knows nothing of it.
-import { decodeOutbox, type OutboxRecord, type Purchase, toPurchase } from '../../actors/records.ts';
+import { decodeOutbox } from '../../actors/outbox.ts';
+import type { OutboxRecord, Purchase } from '../../actors/records.ts';
 import { keys } from '../../actors/keys.ts';
-import { unpack } from '../../core/redis/msgpack.ts';
 import type { Redis } from '../../core/redis/redis.ts';
+import { type TailOf, toStoredPurchase } from '../support/stored-purchase.ts';
 
 export interface SkuLook {
   readonly saleId: string;
@@ -20,7 +21,8 @@ export interface SkuLook {
 export interface SaleLook {
   readonly saleId: string;
   readonly status: string;
-  readonly unstarted: number;
+  /** undefined where its terms ask for no number. */
+  readonly unstarted: number | undefined;
   /** '<units> <id> …' by buyer. */
   readonly buyers: ReadonlyMap<string, string>;
   readonly skus: readonly SkuLook[];
@@ -73,19 +75,19 @@ for i = 3, #ARGV do
     for _, id in ipairs(orders) do ids[#ids + 1] = id end
     skus[#skus + 1] = { redis.call('HGETALL', tag .. 'stock:' .. name), redis.call('ZRANGE', tag .. 'line:' .. name, 0, -1, 'WITHSCORES'),
       redis.call('ZRANGE', tag .. 'holds:' .. name, 0, -1, 'WITHSCORES'), redis.call('ZRANGE', tag .. 'big:' .. name, 0, -1, 'WITHSCORES'),
-      tickets, orders }
+      tickets, orders, redis.call('HGETALL', tag .. 'lots:' .. name) }
   end
-  sales[#sales + 1] = { redis.call('HMGET', tag .. 'sale:' .. words[1], 'status', 'unstarted'),
+  sales[#sales + 1] = { redis.call('HMGET', tag .. 'sale:' .. words[1], 'status', 'unstarted', 'startBacklogLimit'),
     redis.call('HGETALL', tag .. 'buyers:' .. words[1]), skus }
 end
 local raws = {}
-for i, id in ipairs(ids) do raws[i] = redis.call('GET', tag .. 'purchase:' .. id) or '' end
+for i, id in ipairs(ids) do raws[i] = redis.call('GET', tag .. 'p:' .. id) or '' end
 return { light, redis.call('XRANGE', tag .. 'outbox', from, '+'), sales, ids, raws,
-  redis.call('ZRANGE', tag .. 'deadlines', 0, -1, 'WITHSCORES') }
+  redis.call('ZRANGE', tag .. 'deadlines', 0, -1, 'WITHSCORES'), redis.call('HGETALL', tag .. 'skus') }
 `;
 
-type RawSku = readonly [Buffer[], Buffer[], Buffer[], Buffer[], Buffer[], Buffer[]];
-type RawSale = readonly [[Buffer | null, Buffer | null], Buffer[], RawSku[]];
+type RawSku = readonly [Buffer[], Buffer[], Buffer[], Buffer[], Buffer[], Buffer[], lots: Buffer[]];
+type RawSale = readonly [(Buffer | null)[], Buffer[], RawSku[]];
 type RawLook = readonly [
   light: readonly [Buffer, Buffer, number, number, Buffer, Buffer, Buffer],
   entries?: readonly (readonly [Buffer, readonly Buffer[]])[],
@@ -93,12 +95,38 @@ type RawLook = readonly [
   ids?: readonly Buffer[],
   raws?: readonly Buffer[],
   deadlines?: readonly Buffer[],
+  names?: readonly Buffer[],
 ];
 
 const pairs = (flat: readonly Buffer[]): [string, string][] =>
   Array.from({ length: flat.length / 2 }, (_, i) => [String(flat[2 * i]), String(flat[2 * i + 1])]);
 const scores = (flat: readonly Buffer[]): Map<string, number> =>
   new Map(pairs(flat).map(([member, score]) => [member, Number(score)]));
+
+/** What the lots of all SKUs keep for their purchases. */
+function tailsOf(sales: readonly Observed[], rows: readonly RawSale[], names: ReadonlyMap<string, string>): TailOf {
+  const tails = new Map<string, Buffer>();
+  rows.forEach(([, , skus], i) =>
+    skus.forEach(([, , , , , , lots], j) => {
+      for (let at = 0; at < lots.length; at += 2) {
+        const tail = lots[at + 1];
+        if (tail) tails.set(`${sales[i]?.saleId} ${sales[i]?.skus[j]} ${lots[at]?.toString()}`, tail);
+      }
+    }),
+  );
+  return (skuNumber, lot) => {
+    const [saleId, sku] = (names.get(String(skuNumber)) ?? '').split(' ');
+    return tails.get(`${saleId} ${sku} ${lot}`);
+  };
+}
+
+/** '<units> <SKU's number>/<ticket> …' with the ids in place of the tickets. */
+function withIds(text: string, names: ReadonlyMap<string, string>, skus: readonly string[], raws: readonly RawSku[]) {
+  return text.replaceAll(/(\d+)\/(\d+)/g, (word, number: string, ticket: string) => {
+    const place = skus.indexOf((names.get(number) ?? '').split(' ')[1] ?? '');
+    return raws[place]?.[4][Number(ticket) - 1]?.toString() ?? word;
+  });
+}
 
 export interface Observed {
   readonly saleId: string;
@@ -117,11 +145,11 @@ export function createObserver(redis: Redis): Observer {
   const known = new Map<number, { epoch: string; seq: string }>();
   const decoded = new Map<string, { raw: Buffer; purchase: Purchase }>();
 
-  function decode(id: string, raw: Buffer): Purchase {
+  function decode(id: string, raw: Buffer, names: ReadonlyMap<string, string>, tailOf: TailOf): Purchase {
     const before = decoded.get(id);
     if (before !== undefined && before.raw.equals(raw)) return before.purchase;
     // The scripts wrote it; bytes of another kind make a purchase that no check accepts.
-    const purchase = toPurchase(id, unpack(raw) as Parameters<typeof toPurchase>[1]);
+    const purchase = toStoredPurchase(id, raw, names, tailOf);
     decoded.set(id, { raw, purchase });
     return purchase;
   }
@@ -130,7 +158,7 @@ export function createObserver(redis: Redis): Observer {
     const fields = new Map(pairs(stock));
     const counts = Object.fromEntries(
       [...fields]
-        .filter(([name]) => name !== 'currency' && name !== 'blocked')
+        .filter(([name]) => name !== 'currency' && name !== 'blocked' && name !== 'number')
         .map(([name, text]) => [name, Number(text)]),
     );
     const isBlocked = (fields.get('blocked') ?? '') !== '';
@@ -148,7 +176,7 @@ export function createObserver(redis: Redis): Observer {
       sha ??= String(await redis.script('LOAD', LOOK));
       const raw = await redis.callBuffer('EVALSHA', sha, 1, keys.fence(partition), before.epoch, before.seq, ...words);
       // The reply of the script above.
-      const [light, entries, saleRows, ids, raws, deadlines] = raw as RawLook;
+      const [light, entries, saleRows, ids, raws, deadlines, skus] = raw as RawLook;
       const [epoch, seq, isOpen, outbox, ...dues] = light;
       const due = dues.map((text) => (text.length === 0 ? Number.POSITIVE_INFINITY : Number(String(text))));
       const base = {
@@ -158,16 +186,23 @@ export function createObserver(redis: Redis): Observer {
       if (entries === undefined) return base;
       known.set(partition, { epoch: String(epoch), seq: String(seq) });
       const purchases = new Map<string, Purchase>();
+      const names = new Map(pairs(skus ?? []));
+      const tailOf = tailsOf(sales, saleRows ?? [], names);
       ids?.forEach((id, i) => {
         const bytes = raws?.[i];
-        if (bytes !== undefined && bytes.length > 0) purchases.set(String(id), decode(String(id), bytes));
+        if (bytes !== undefined && bytes.length > 0)
+          purchases.set(String(id), decode(String(id), bytes, names, tailOf));
       });
       const saleLooks = (saleRows ?? []).map(([fields, buyers, skus], i): SaleLook => {
-        const { saleId = '', skus: names = [] } = sales[i] ?? {};
+        const { saleId = '', skus: skuNames = [] } = sales[i] ?? {};
         return {
-          ...{ saleId, status: String(fields[0] ?? ''), unstarted: Number(String(fields[1] ?? 0)) },
-          buyers: new Map(pairs(buyers)),
-          skus: skus.map((sku, j) => toSku(saleId, names[j] ?? '', sku)),
+          ...{
+            saleId,
+            status: String(fields[0] ?? ''),
+            unstarted: Number(String(fields[2] ?? 0)) > 0 ? Number(String(fields[1] ?? 0)) : undefined,
+          },
+          buyers: new Map(pairs(buyers).map(([buyer, text]) => [buyer, withIds(text, names, skuNames, skus)])),
+          skus: skus.map((sku, j) => toSku(saleId, skuNames[j] ?? '', sku)),
         };
       });
       return {

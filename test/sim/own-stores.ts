@@ -9,23 +9,28 @@ import { connectRedis, whenReady } from '../../core/redis/redis.ts';
 import { startPostgres } from '../../core/services/postgres.ts';
 import { ensureRedis } from '../../core/services/redis-binary.ts';
 import { startRedis } from '../../core/services/redis.ts';
+import { postgresSocket, redisSocket } from '../support/unix-socket.ts';
 import { openStage, prepareDatabase, type Stage } from './stage.ts';
 
 export async function openOwnStores(say: (line: string) => void): Promise<Stage & { close(): Promise<void> }> {
   const directory = mkdtempSync(join(tmpdir(), 'doorbuster-sim-'));
   const program = await ensureRedis(say);
-  const args = ['--appendonly', 'no'];
+  const redisPlace = redisSocket(directory);
+  const postgresPlace = postgresSocket(join(directory, 'postgres'));
+  const args = ['--appendonly', 'no', ...redisPlace.args];
   const redisService = await startRedis({ program, directory: join(directory, 'redis'), args, say });
-  const settings = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', autovacuum: 'off' };
+  const loose = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', autovacuum: 'off' };
+  const settings = { ...loose, ...postgresPlace.settings };
   const service = await startPostgres({ directory: join(directory, 'postgres'), password: 'sim', settings, say });
-  const first = openPostgres(service.url, { max: 1, name: 'simulation-setup' });
+  const url = postgresPlace.addressOf(service.url);
+  const first = openPostgres(url, { max: 1, name: 'simulation-setup' });
   await migrate(first, new URL('../../db/migrations/', import.meta.url));
   await prepareDatabase(first);
   await first.close();
-  const postgres = openPostgres(service.url, { max: 1, name: 'simulation' });
-  const redis = connectRedis(redisService.url, 'scripts');
+  const postgres = openPostgres(url, { max: 1, name: 'simulation' });
+  const redis = connectRedis(redisPlace.addressOf(redisService.url), 'scripts');
   await whenReady(redis, 10_000);
-  const stage = await openStage(redis, postgres, service.url);
+  const stage = await openStage(redis, postgres, url);
   return {
     ...stage,
     async close() {

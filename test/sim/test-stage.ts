@@ -2,21 +2,23 @@
 import { randomInt } from 'node:crypto';
 import { openPostgres } from '../../core/postgres/postgres.ts';
 import { connectRedis, whenReady } from '../../core/redis/redis.ts';
-import { openTestDatabase, startRedis } from '../support/stack.ts';
+import { openTestDatabase, startRedis, temporaryDirectory } from '../support/stack.ts';
+import { redisSocket } from '../support/unix-socket.ts';
 import { playHistory } from './history.ts';
 import { tellFailure } from './report.ts';
 import { openStage, prepareDatabase, type Stage } from './stage.ts';
 
 export async function openTestStage(): Promise<Stage & { close(): Promise<void> }> {
+  const place = redisSocket(temporaryDirectory('sim'));
   const [service, database] = await Promise.all([
-    startRedis({ args: ['--appendonly', 'no'] }),
+    startRedis({ args: ['--appendonly', 'no', ...place.args] }),
     openTestDatabase({ max: 1 }),
   ]);
   await prepareDatabase(database.postgres);
-  const redis = connectRedis(service.url, 'scripts');
+  const redis = connectRedis(place.addressOf(service.url), 'scripts');
   await whenReady(redis, 10_000);
-  const postgres = openPostgres(database.url, { max: 1, name: 'simulation' });
-  const stage = await openStage(redis, postgres, database.url);
+  const postgres = openPostgres(database.nearUrl, { max: 1, name: 'simulation' });
+  const stage = await openStage(redis, postgres, database.nearUrl);
   return {
     ...stage,
     async close() {

@@ -6,6 +6,7 @@ import { migrate } from '../../core/postgres/migrate.ts';
 import { openPostgres } from '../../core/postgres/postgres.ts';
 import { startPostgres } from '../../core/services/postgres.ts';
 import { ensureRedis } from '../../core/services/redis-binary.ts';
+import { postgresSocket } from './unix-socket.ts';
 import { clearDeadRuns, clearRunDirectory, createRunDirectory } from './run-directory.ts';
 
 declare module 'vitest' {
@@ -36,11 +37,13 @@ export default async function setup(project: TestProject): Promise<() => void> {
 }
 
 async function startDatabase(runDirectory: string): Promise<string> {
+  const directory = join(runDirectory, 'postgres');
+  const near = postgresSocket(directory);
   const postgres = await startPostgres({
-    directory: join(runDirectory, 'postgres'),
+    directory,
     password: 'test',
     // Processes are killed in tests, the machine is not: what reached the kernel survives, so fsync buys nothing here.
-    settings: { fsync: 'off', full_page_writes: 'off', max_connections: '400' },
+    settings: { fsync: 'off', full_page_writes: 'off', max_connections: '400', ...near.settings },
     say,
   });
   return postgres.url;

@@ -1,12 +1,7 @@
 // An outbox between a Redis and a database of its own: records written by hand or by the scripts, and what became of them.
 import { keys, OUTBOX_GROUP } from '../../actors/keys.ts';
-import {
-  encodeOutbox,
-  type OutboxRecord,
-  type PurchaseRecord,
-  type SaleRecord,
-  type StockRecord,
-} from '../../actors/records.ts';
+import { encodeOutbox } from '../../actors/outbox.ts';
+import type { OutboxRecord, PurchaseRecord, SaleRecord, StockRecord } from '../../actors/records.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { systemClock } from '../../core/clock.ts';
 import { createLog } from '../../core/log.ts';

@@ -2,7 +2,8 @@
 // dump of all keys, the outbox as records, a script called with whatever input. Times start at a round moment, so that a
 // failing expectation reads well.
 import { keys } from '../../actors/keys.ts';
-import { decodeOutbox, type OutboxRecord, type Purchase, type SkuCounters } from '../../actors/records.ts';
+import { decodeOutbox } from '../../actors/outbox.ts';
+import type { OutboxRecord, Purchase, SkuCounters } from '../../actors/records.ts';
 import type { SaleDefinition } from '../../actors/sale-verbs.ts';
 import type { EpochRecord } from '../../actors/script-call.ts';
 import { scripts } from '../../actors/scripts.ts';

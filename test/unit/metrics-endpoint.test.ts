@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../core/config.ts';
 import { type MetricsEndpoint, openMetricsEndpoint } from '../../core/metrics-endpoint.ts';
-import { counter } from '../../core/metrics.ts';
+import { counter, renderMetrics, tallies } from '../../core/metrics.ts';
 
 describe('the metrics endpoint', () => {
   let endpoint: MetricsEndpoint | undefined;
@@ -19,6 +19,20 @@ describe('the metrics endpoint', () => {
     expect(text).toMatch(/^process_cpu_user_seconds_total\{pid="\d+"\}/m);
     expect((await fetch(`${origin}/`)).status).toBe(404);
     expect((await fetch(`${origin}/metrics`, { method: 'POST', body: 'x' })).status).toBe(404);
+  });
+
+  it('shows the sums that were kept outside the registry, as they are then', async () => {
+    const asked = tallies('doorbuster_tally_test_total', 'Of this test', ['door', 'status']);
+    for (let i = 0; i < 5; i += 1) asked('http', '201').inc();
+    asked('ws', '409').inc();
+    const line = (labels: string, sum: number) =>
+      `doorbuster_tally_test_total{${labels},pid="${process.pid}"} ${sum}\n`;
+    expect(await renderMetrics()).toContain(line('door="http",status="201"', 5));
+    tallies('doorbuster_tally_test_total', 'Of this test', ['door', 'status'])('ws', '409').inc();
+    asked('ws', '409').inc();
+    const later = await renderMetrics();
+    expect(later).toContain(line('door="http",status="201"', 5));
+    expect(later).toContain(line('door="ws",status="409"', 3));
   });
 
   it('says so when its port is taken', async () => {

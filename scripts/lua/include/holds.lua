@@ -3,12 +3,13 @@ local function end_hold(sale, s, id, p, status, reason)
   s.holds_rem[#s.holds_rem + 1] = id
   set_status(sale, p, status)
   p[REASON] = reason
-  uncount_buyer(sale, p, id)
+  uncount_buyer(sale, p)
   touch(id, p, p[QUANTITY], -p[QUANTITY], 0)
 end
 
 -- Ends the due holds of a SKU, oldest first. Returns how many, and the lag of the oldest in ms.
 local function expire_due(sale, s, budget)
+  if first_hold(s) > NOW or s.first_hold == 0 then return 0, 0, 0 end
   local due = read_sorted(s, 'ZRANGEBYSCORE', sku_key('holds', s.sale_id, s.sku), '-inf', string.format('%.0f', NOW),
     'WITHSCORES', 'LIMIT', 0, budget)
   local ids, ended = {}, 0

@@ -6,19 +6,12 @@ local function leave_line(s, id, p)
   s.waiters, s.waiting = s.waiters - 1, s.waiting - p[QUANTITY]
 end
 
-local function start_hold(sale, s, id, p)
-  set_status(sale, p, 'RESERVED')
-  p[EXPIRES_AT], p[HAD_HOLD] = NOW + sale.holdMs, 1
-  s.holds_add[#s.holds_add + 1], s.holds_add[#s.holds_add + 2] = string.format('%.0f', p[EXPIRES_AT]), id
-  touch(id, p, -p[QUANTITY], p[QUANTITY], 0)
-end
-
 -- Ends a waiting purchase: SOLD_OUT for certain, or CANCELLED.
 local function end_waiting(sale, s, id, p, status, reason)
   leave_line(s, id, p)
   set_status(sale, p, status)
   p[REASON] = reason
-  uncount_buyer(sale, p, id)
+  uncount_buyer(sale, p)
   touch(id, p, 0, 0, 0)
 end
 
@@ -36,7 +29,7 @@ local function take_admission(sale)
   return true
 end
 
--- Reads a page of waiting purchases that this call has not moved yet.
+-- Reads a page of waiting purchases.
 local function page_of(s, key, by, from, size)
   local ids
   if by then
@@ -79,9 +72,9 @@ local function walk_line(s, key, by, budget, visit)
   return 0
 end
 
--- In the script that makes `loaded - sold` smaller than a waiting quantity, that purchase becomes SOLD_OUT.
+-- In the script that makes what is unsold smaller than a waiting quantity, that purchase becomes SOLD_OUT.
 local function end_hopeless(sale, s, budget)
-  local remaining = s.loaded - s.sold
+  local remaining = unsold_of(s)
   local function visit(id, p)
     end_waiting(sale, s, id, p, 'SOLD_OUT', 'SOLD_OUT')
     return true

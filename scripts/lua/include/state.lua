@@ -3,7 +3,7 @@
 local RETENTION_MS = 86400000 -- what was answered stays in Redis until 24 h after the sale closed
 
 local function look_at_lines(sale, at)
-  for _, sku in ipairs(sale.skus) do
+  for _, sku in ipairs(skus_of(sale)) do
     local s = open_sku(sale.id, sku)
     if s and s.waiters > 0 then s.look_at = at end
   end
@@ -38,7 +38,7 @@ end
 
 -- Ends the line of a closed sale in slices. Returns what is left of the budget.
 local function end_line(sale, budget)
-  for _, sku in ipairs(sale.skus) do
+  for _, sku in ipairs(skus_of(sale)) do
     local s = open_sku(sale.id, sku)
     if s and s.waiters > 0 then
       budget = walk_line(s, sku_key('line', sale.id, sku), nil, budget, function(id, p)

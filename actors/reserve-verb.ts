@@ -1,0 +1,180 @@
+// reserve, the verb of the hot path: batches of SKUs that share a partition go out in one call, and its short answers become
+// purchases again here. One call a partition is in flight; what is asked for meanwhile makes up the next.
+import { OUTBOX_BACKLOG_MAX_RECORDS, RESERVE_BATCH_MAX } from '../core/constants.ts';
+import { fault, hasCode } from '../core/errors.ts';
+import { partitionOf } from '../core/ids.ts';
+import { type Purchase, type SkuCounters, toCounters, toPurchase } from './records.ts';
+import { bodyOf, type ScriptCaller } from './script-call.ts';
+import { scripts } from './scripts.ts';
+import { type PurchaseView, retryAfterSeconds, toViewer, type WireContext } from './waiting.ts';
+
+type RefusalCode =
+  | 'SOLD_OUT'
+  | 'LINE_FULL'
+  | 'LIMIT_EXCEEDED'
+  | 'SALE_PAUSED'
+  | 'SALE_CLOSED'
+  | 'KEY_REUSED'
+  | 'SALE_NOT_FOUND'
+  | 'SKU_NOT_FOUND'
+  | 'BACKLOG_FULL'
+  | 'LOW_MEMORY'
+  | 'BAD_REQUEST';
+
+interface Refusal {
+  readonly kind: 'refused';
+  readonly code: RefusalCode;
+  /** The buyer's live purchase, with LIMIT_EXCEEDED. */
+  readonly purchaseId?: string;
+  readonly retryAfterSeconds?: number;
+}
+export type BuyOutcome =
+  | { readonly kind: 'purchase'; readonly purchase: PurchaseView; readonly isReplay: boolean }
+  | Refusal;
+
+export interface ReserveItem {
+  readonly purchaseId: string;
+  readonly buyer: string;
+  readonly quantity: number;
+  readonly fingerprint: string;
+}
+
+export interface Reserved {
+  readonly outcomes: BuyOutcome[];
+  /** The SKU's counts as they are afterwards; absent where sale or SKU are unknown. */
+  readonly counters?: SkuCounters;
+}
+
+interface Batch {
+  readonly saleId: string;
+  readonly sku: string;
+  readonly items: readonly ReserveItem[];
+}
+
+interface Asked extends Batch {
+  readonly resolve: (reserved: Reserved) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+type WirePurchase = Parameters<typeof toPurchase>[1];
+/** See scripts/lua/reserve.lua. */
+type WireOutcome =
+  | number
+  | RefusalCode
+  | readonly [purchase: WirePurchase]
+  | readonly [code: RefusalCode, purchaseId: string];
+type WireAnswer = readonly [
+  context: WireContext | false,
+  outcomes: readonly WireOutcome[],
+  unitPrice: number,
+  currency: string,
+];
+
+const isReplayed = (outcome: readonly unknown[]): outcome is readonly [WirePurchase] => outcome.length === 1;
+
+/** A purchase that was accepted in this very call: what the script did not repeat is known here. */
+function accept({ saleId, sku }: Batch, item: ReserveItem, ticket: number, answer: WireAnswer, now: number): Purchase {
+  const [context, , unitPrice, currency] = answer;
+  const isReserved = ticket > 0;
+  return {
+    purchaseId: item.purchaseId,
+    version: 1,
+    status: isReserved ? 'RESERVED' : 'WAITING',
+    buyer: item.buyer,
+    saleId,
+    sku,
+    quantity: item.quantity,
+    ticket: Math.abs(ticket),
+    expiresAt: isReserved && context ? now + context[3] : 0,
+    unitPrice,
+    currency,
+    createdAt: now,
+    updatedAt: now,
+    reason: '',
+    orderRef: '',
+    fingerprint: item.fingerprint,
+    isRefundDue: false,
+    hadHold: isReserved,
+  };
+}
+
+function toReserved(batch: Batch, answer: WireAnswer, now: number): Reserved {
+  const [context, outcomes] = answer;
+  if (!context) {
+    return { outcomes: outcomes.map((code): BuyOutcome => ({ kind: 'refused', code: code as RefusalCode })) };
+  }
+  const counters = toCounters(context[0]);
+  const toView = toViewer(context, counters, now);
+  return {
+    counters,
+    outcomes: batch.items.map((item, i): BuyOutcome => {
+      // The script answers one outcome per item.
+      const outcome = outcomes[i] as WireOutcome;
+      if (typeof outcome === 'number') {
+        return { kind: 'purchase', purchase: toView(accept(batch, item, outcome, answer, now)), isReplay: false };
+      }
+      if (typeof outcome === 'string') {
+        if (outcome !== 'LINE_FULL') return { kind: 'refused', code: outcome };
+        return { kind: 'refused', code: outcome, retryAfterSeconds: retryAfterSeconds(context, now) };
+      }
+      if (isReplayed(outcome)) {
+        return { kind: 'purchase', purchase: toView(toPurchase(item.purchaseId, outcome[0])), isReplay: true };
+      }
+      return { kind: 'refused', code: outcome[0], purchaseId: outcome[1] };
+    }),
+  };
+}
+
+export function createReserveVerb(caller: ScriptCaller) {
+  /** What waits for the call in flight, by partition; absent where none is. */
+  const waiting = new Map<number, Asked[]>();
+
+  async function send(partition: number, batches: readonly Asked[]): Promise<void> {
+    const rows = batches.map(({ saleId, sku, items }) => [
+      saleId,
+      sku,
+      items.map((i) => i.purchaseId),
+      items.map((i) => i.buyer),
+      items.map((i) => i.quantity),
+      items.map((i) => i.fingerprint),
+    ]);
+    try {
+      const reply = await caller.call(partition, scripts.reserve, [OUTBOX_BACKLOG_MAX_RECORDS, rows]);
+      const answers = bodyOf(reply) as WireAnswer[];
+      batches.forEach((batch, i) => batch.resolve(toReserved(batch, answers[i] as WireAnswer, reply.now)));
+    } catch (error) {
+      // A fault of the script may be that of one sale's keys: the others must not suffer for it. All of it is idempotent.
+      if (batches.length > 1 && hasCode(error, 'INTERNAL')) for (const batch of batches) await send(partition, [batch]);
+      else for (const batch of batches) batch.reject(error);
+      // Whoever waited behind a call without an answer has waited long enough; nothing of theirs was sent.
+      const waited = hasCode(error, 'OUTCOME_UNKNOWN') ? (waiting.get(partition)?.splice(0) ?? []) : [];
+      for (const batch of waited) batch.reject(fault('UNAVAILABLE', 'Redis does not answer'));
+    }
+  }
+
+  /** Whole batches, in the order in which they came, as many as fit. */
+  function takeNext(asked: Asked[]): Asked[] {
+    let size = 0;
+    const end = asked.findIndex(({ items }, i) => (size += items.length) > RESERVE_BATCH_MAX && i > 0);
+    return asked.splice(0, end < 0 ? asked.length : end);
+  }
+
+  async function run(partition: number, asked: Asked[]): Promise<void> {
+    waiting.set(partition, asked);
+    while (asked.length > 0) await send(partition, takeNext(asked));
+    waiting.delete(partition);
+  }
+
+  return async (saleId: string, sku: string, items: readonly ReserveItem[]): Promise<Reserved> => {
+    const partition = partitionOf(saleId);
+    if (partition === undefined) {
+      return { outcomes: items.map((): BuyOutcome => ({ kind: 'refused', code: 'SALE_NOT_FOUND' })) };
+    }
+    return new Promise((resolve, reject) => {
+      const asked = { saleId, sku, items, resolve, reject };
+      const others = waiting.get(partition);
+      if (others) others.push(asked);
+      else void run(partition, [asked]);
+    });
+  };
+}

@@ -1,0 +1,122 @@
+// What a batch of records makes of each purchase: the newest state, and the movement by which it got its hold, if the batch
+// tells of it. Owns how such rows travel to Postgres: what most rows share (sale, SKU, status …) once, as a pattern that
+// rows name by number. It runs no SQL.
+import type { Movement, PurchaseRecord } from '../../actors/records.ts';
+import { APPLY_PATTERNS_MAX } from '../../core/constants.ts';
+import { int4Array, int8Array, textArray } from '../../core/postgres/arrays.ts';
+import { type OrderStatus, orderStatusOf } from './order-states.ts';
+
+export const isMoving = (m: Movement): boolean => m.available !== 0 || m.held !== 0 || m.sold !== 0 || m.loaded !== 0;
+
+/** The movement that a purchase's row holds itself: free units for all that was asked for. A purchase has it once. */
+export function isFirstHold({ status, quantity, movement: m }: PurchaseRecord): boolean {
+  return status === 'RESERVED' && m.held === quantity && m.available === -quantity && m.sold === 0 && m.loaded === 0;
+}
+
+export interface PurchaseRow {
+  readonly newest: PurchaseRecord;
+  readonly hold: PurchaseRecord | undefined;
+}
+
+/** One row a purchase, sorted by id: an upsert may not meet a row twice, and only the newest of a batch matters. */
+export function toRows(records: readonly PurchaseRecord[]): PurchaseRow[] {
+  const rows = new Map<string, PurchaseRow>();
+  for (const record of records) {
+    const known = rows.get(record.purchaseId);
+    const hold = isFirstHold(record) ? record : known?.hold;
+    const newest = known === undefined || record.version > known.newest.version ? record : known.newest;
+    rows.set(record.purchaseId, { newest, hold });
+  }
+  const sorted: PurchaseRow[] = [];
+  for (const id of [...rows.keys()].sort()) {
+    const row = rows.get(id);
+    if (row !== undefined) sorted.push(row);
+  }
+  return sorted;
+}
+
+/** Rows for one statement, and of what they have in common a pattern each: a row's entry in `places` counts from 1. */
+interface Part {
+  readonly rows: PurchaseRow[];
+  readonly patterns: PurchaseRow[];
+  readonly places: number[];
+}
+
+/** The rows in their order, in parts that have few enough patterns each. */
+export function inParts(rows: readonly PurchaseRow[]): Part[] {
+  let part: Part = { rows: [], patterns: [], places: [] };
+  const parts = [part];
+  let place = -1;
+  for (const row of rows) {
+    // Most rows are like the one before.
+    const last = part.patterns[place];
+    if (last === undefined || !isAlike(last, row)) {
+      place = part.patterns.findIndex((pattern) => isAlike(pattern, row));
+      if (place === -1 && part.patterns.length === APPLY_PATTERNS_MAX) {
+        part = { rows: [], patterns: [], places: [] };
+        parts.push(part);
+      }
+      if (place === -1) place = part.patterns.push(row) - 1;
+    }
+    part.rows.push(row);
+    part.places.push(place + 1);
+  }
+  return rows.length === 0 ? [] : parts;
+}
+
+/** What one script call did to many is the same but for who they are. */
+function isAlike({ newest: a, hold: holdA }: PurchaseRow, { newest: b, hold: holdB }: PurchaseRow): boolean {
+  return (
+    a.updatedAt === b.updatedAt &&
+    a.createdAt === b.createdAt &&
+    a.expiresAt === b.expiresAt &&
+    a.saleId === b.saleId &&
+    a.sku === b.sku &&
+    a.status === b.status &&
+    a.version === b.version &&
+    a.quantity === b.quantity &&
+    a.fingerprint === b.fingerprint &&
+    a.unitPrice === b.unitPrice &&
+    a.currency === b.currency &&
+    a.orderRef === b.orderRef &&
+    a.isRefundDue === b.isRefundDue &&
+    a.hadHold === b.hadHold &&
+    holdA?.version === holdB?.version &&
+    holdA?.updatedAt === holdB?.updatedAt &&
+    (a.reason === b.reason || orderStatusIn(a) === orderStatusIn(b))
+  );
+}
+
+/** Null where the purchase has no order of its own. */
+const orderStatusIn = (p: PurchaseRecord): OrderStatus | null =>
+  p.hadHold && p.orderRef === '' ? orderStatusOf(p) : null;
+
+/** The parameters that UPSERT_PURCHASES (apply-store.ts) names by number. */
+export function toParameters({ rows, patterns, places }: Part): unknown[] {
+  const records = patterns.map((row) => row.newest);
+  return [
+    textArray(rows, (row) => row.newest.purchaseId),
+    textArray(rows, (row) => row.newest.buyer),
+    int8Array(rows, (row) => row.newest.ticket),
+    textArray(rows, (row) => row.newest.reason),
+    int8Array(rows, (row) => row.hold?.seq ?? 0),
+    int4Array(places, (place) => place),
+    records.map((p) => p.version),
+    records.map((p) => p.status),
+    records.map((p) => p.saleId),
+    records.map((p) => p.sku),
+    records.map((p) => p.quantity),
+    records.map((p) => p.expiresAt),
+    records.map((p) => p.unitPrice),
+    records.map((p) => p.currency),
+    records.map((p) => p.orderRef),
+    records.map((p) => p.fingerprint),
+    records.map((p) => p.isRefundDue),
+    records.map((p) => p.hadHold),
+    records.map((p) => p.createdAt),
+    records.map((p) => p.updatedAt),
+    records.map(orderStatusIn),
+    patterns.map((row) => row.hold?.version ?? null),
+    patterns.map((row) => row.hold?.updatedAt ?? null),
+  ];
+}
