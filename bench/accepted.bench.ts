@@ -1,101 +1,86 @@
-// How many purchases a second are accepted, each by another buyer, each a 201 that is on the disk when it is answered?
-// First as many as can be (a closed loop), then at a fixed rate of 60 % of that, where a latency counts from the moment
-// a request was due. Refusals would be shown apart; with stock for everybody there must be none.
-import type { Bench, Finding, Row } from './bench.ts';
-import { gatherCrowd, purchaseWishes } from './load/crowd.ts';
-import { runClosedLoop } from './load/closed-loop.ts';
-import { runOpenLoop } from './load/open-loop.ts';
-import { describeSpent, watchProcessorTime } from './load/processor-time.ts';
-import type { LoadResult } from './load/tally.ts';
-import type { Offer, Stage } from './stage.ts';
+// How many purchases a second are accepted, each by another buyer, each a 201 that is on the disk when it is answered and an
+// order in Postgres soon after? Ours, bare uWebSockets.js and the baselines in turn, several rounds; each with the same
+// tokens, body and generator, each audited by its own books. Ratios are between medians.
+import { BARE_CONNECTIONS } from './baselines/bare.ts';
+import { openScriptPerRequest } from './baselines/script-per-request/script-per-request.ts';
+import { openSeedDesign } from './baselines/seed-design/seed-design.ts';
+import type { Bench, Finding, Surroundings } from './bench.ts';
+import { type Contender, contenderOf, openTogether } from './contender.ts';
+import { driveLane, type Lane, sustainedOf, toRange, toRows, warmLane } from './load/lane.ts';
+import { median } from './spread.ts';
 
-const STEADY_SHARE = 0.6;
-/** More than are sold, so that "nobody was refused" and "nothing was sold twice" are two findings. */
-const SPARE_UNITS = 100;
-
-interface Sizes {
-  warmUp: number;
-  amounts: readonly { connections: number; amount: number }[];
-  steadySeconds: number;
-}
-
-const FULL: Sizes = {
-  warmUp: 5_000,
-  amounts: [
-    { connections: 512, amount: 60_000 },
-    { connections: 64, amount: 40_000 },
-  ],
-  steadySeconds: 6,
-};
-const QUICK: Sizes = { warmUp: 300, amounts: [{ connections: 64, amount: 2_000 }], steadySeconds: 0.5 };
+const FULL = { rounds: 3, connections: BARE_CONNECTIONS, seconds: 5, warmUpSeconds: 3 };
+const QUICK = { rounds: 1, connections: 64, seconds: 2, warmUpSeconds: 0 };
 
 export const accepted: Bench = {
   name: 'accepted',
-  question: 'accepted purchases over HTTP: distinct buyers, 201, durable',
-  async run({ isQuick, say, stage: openStage }) {
-    const sizes = isQuick ? QUICK : FULL;
-    const stage = await openStage();
-    const crowdSize = Math.max(...sizes.amounts.map(({ amount }) => amount));
-    say(`signing ${crowdSize} tokens`);
-    const tokens = await gatherCrowd(crowdSize, stage.config.jwtSecret);
-    const findings: Finding[] = [await runReached(stage, tokens, { connections: 64, amount: sizes.warmUp }, 'warm-up')];
-    for (const size of sizes.amounts) {
-      say(`${size.amount} purchases over ${size.connections} connections`);
-      findings.push(await runReached(stage, tokens, size, 'as many as can be'));
+  question: 'accepted purchases over HTTP: distinct buyers, 201, durable, until the last order row; and the baselines',
+  async run(surroundings) {
+    const { isQuick, say, stage } = surroundings;
+    const ours = contenderOf(await stage());
+    const baselines = await openTogether([
+      openScriptPerRequest(say),
+      openSeedDesign(say),
+      // Told beside it, and of no target.
+      ...(isQuick ? [] : [openScriptPerRequest(say, 'sync')]),
+    ]);
+    try {
+      return await runRounds([ours, ...baselines], isQuick ? QUICK : FULL, surroundings);
+    } finally {
+      await Promise.all(baselines.map((baseline) => baseline.close()));
     }
-    const best = Math.max(...findings.slice(1).flatMap(({ rows }) => rows.map(({ perSecond }) => perSecond ?? 0)));
-    say('at a fixed rate');
-    findings.push(await runSteady(stage, tokens, Math.round(best * STEADY_SHARE), sizes.steadySeconds));
-    return {
-      rows: findings.slice(1).flatMap(({ rows }) => rows),
-      notes: [
-        'Generator, API, Redis, Postgres and workers share this machine; with one more core each, all of them gain.',
-      ],
-      problems: findings.flatMap(({ problems }) => problems),
-    };
   },
 };
 
-async function runReached(
-  stage: Stage,
-  tokens: readonly string[],
-  { connections, amount }: { connections: number; amount: number },
-  title: string,
+async function runRounds(
+  contenders: readonly Contender[],
+  { rounds, connections, seconds, warmUpSeconds }: typeof FULL,
+  { say, bare, generators: { main: generator } }: Surroundings,
 ): Promise<Finding> {
-  const offer = await stage.openSale(`accepted, ${title}`, amount + SPARE_UNITS);
-  const wishes = purchaseWishes(tokens.slice(0, amount), offer);
-  const spent = watchProcessorTime(stage.processes());
-  const load = await runClosedLoop({ url: stage.url, connections, amount, wishes });
-  const perSecond = (load.statuses['201'] ?? 0) / load.seconds;
-  const note = describeSpent({ ...spent.spent(), generator: load.generatorMs }, load.answered);
-  return judge(stage, offer, load, {
-    note,
-    what: `201, ${connections} connections, ${title}`,
-    perSecond,
-    ratio: 'bare',
-  });
+  const problems: string[] = [];
+  const lanes: Lane[] = [];
+  for (const contender of contenders) {
+    say(`${contender.name}: warm-up`);
+    const warm = await warmLane(contender, { generator, connections, seconds: warmUpSeconds }, seconds);
+    lanes.push(warm.lane);
+    problems.push(...warm.problems);
+  }
+  const bareRates: number[] = [];
+  for (let round = 1; round <= rounds; round += 1) {
+    const reference = await bare();
+    problems.push(...reference.problems);
+    bareRates.push(reference.perSecond);
+    say(`round ${round} of ${rounds}: bare uWebSockets.js ${Math.round(reference.perSecond)}/s`);
+    for (const lane of lanes) {
+      const others = lanes.filter((other) => other !== lane);
+      const run = await driveLane(lane, { generator, connections, seconds }, others);
+      say(`  ${lane.contender.name}: ${Math.round(run.burst)}/s, ${Math.round(run.sustained)}/s to the last order`);
+      problems.push(...run.problems);
+    }
+  }
+  return { ...conclude(lanes, bareRates, `${generator.name} over ${connections} connections`), problems };
 }
 
-async function runSteady(
-  stage: Stage,
-  tokens: readonly string[],
-  perSecond: number,
-  seconds: number,
-): Promise<Finding> {
-  const amount = Math.min(tokens.length, Math.round(perSecond * seconds));
-  const offer = await stage.openSale('accepted, steady', amount + SPARE_UNITS);
-  const wishes = purchaseWishes(tokens.slice(0, amount), offer);
-  const spent = watchProcessorTime(stage.processes());
-  const load = await runOpenLoop({ url: stage.url, connections: 512, perSecond, wishes });
-  const note = describeSpent({ ...spent.spent(), generator: load.generatorMs }, load.answered);
-  return judge(stage, offer, load, { note, what: `201, ${perSecond}/s due, latency from then`, perSecond: null });
-}
-
-async function judge(stage: Stage, offer: Offer, load: LoadResult, row: Omit<Row, 'count'>): Promise<Finding> {
-  const { '201': acknowledged = 0, ...others } = load.statuses;
-  const problems = await stage.inspect(offer, acknowledged);
-  const stranger = load.lost > 0 || Object.keys(others).length > 0;
-  if (stranger) problems.push(`${offer.saleId}: with stock for all, ${JSON.stringify({ ...others, lost: load.lost })}`);
-  const full = { ...row, count: acknowledged, refused: others, latencies: load.latencies };
-  return { rows: [full], problems };
+function conclude(lanes: readonly Lane[], bareRates: readonly number[], by: string): Omit<Finding, 'problems'> {
+  const bareRate = median(bareRates);
+  const [ours = 0, script = 0, seed = 0, withSyncCheck] = lanes.map(sustainedOf);
+  const p99 = median(lanes[0]?.runs.map(({ latencies }) => latencies.p99) ?? []);
+  const p50 = median(lanes[1]?.runs.map(({ latencies }) => latencies.p50) ?? []);
+  return {
+    rows: lanes.flatMap((lane) => toRows(lane, bareRate)),
+    measures: {
+      'accepted.overBare': ours / bareRate,
+      'accepted.overSeedDesign': ours / seed,
+      'accepted.overScriptPerRequest': ours / script,
+      'accepted.p99OverScriptPerRequestP50': p99 / p50,
+    },
+    notes: [
+      `All by ${by}, medians of ${bareRates.length} rounds; bare uWebSockets.js beside them: ${toRange(bareRates)}.`,
+      'Ratios are of what was accepted a second until the last order row was there, for all alike.',
+      ...(withSyncCheck === undefined
+        ? []
+        : [`Over the script per request with a synchronous token check it is ${(ours / withSyncCheck).toFixed(1)} ×.`]),
+      'Generator, API, Redis, Postgres and workers share this machine; with one more core each, all of them gain.',
+    ],
+  };
 }

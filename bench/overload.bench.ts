@@ -6,7 +6,7 @@ import { gatherCrowd } from './load/crowd.ts';
 import { type Flood, openFlood } from './load/flood.ts';
 import { type FloodResult, TIMELINE_MS } from './load/flood-order.ts';
 import { halves, type MemorySeries, watchMemory } from './load/memory-watch.ts';
-import type { Offer, Stage } from './stage.ts';
+import { type Offer, openStage, type Stage } from './stage.ts';
 
 interface Sizes {
   buyers: number;
@@ -40,7 +40,6 @@ const QUICK: Sizes = {
 };
 
 const TIMES = 10;
-const GOODPUT_SHARE_MIN = 0.8;
 const AFTER_SHARE = 0.4;
 /** More in the second half of an overload than this times what it was in the first: then it has no bound. */
 const MEMORY_GROWTH_MAX = 1.25;
@@ -77,9 +76,10 @@ export const overload: Bench = {
   name: 'overload',
   question: 'ten times more purchases than it can take: what is still accepted, and how it recovers',
   async run(surroundings) {
-    const { isQuick, say, stage: openStage } = surroundings;
+    const { isQuick, say } = surroundings;
     const sizes = isQuick ? QUICK : FULL;
-    const stage = await openStage();
+    // Of its own: what other benches leave in Redis and Postgres would be part of the load.
+    const stage = await openStage(say, new AbortController().signal);
     say(`signing ${sizes.buyers} tokens`);
     const tokens = await gatherCrowd(sizes.buyers, stage.config.jwtSecret);
     const flood = await openFlood(GENERATORS);
@@ -87,6 +87,7 @@ export const overload: Bench = {
       return await runWaves({ stage, flood, tokens, sizes }, surroundings);
     } finally {
       flood.close();
+      await stage.close();
     }
   },
 };
@@ -113,7 +114,7 @@ async function runWaves(scene: Scene, { isQuick, say }: Surroundings): Promise<F
   // What else the machine does changes while this runs: the overload is held against what was reached before and after it.
   const share = flooded.goodput / ((peak.goodput + again.goodput) / 2);
   const recoveryMs = lastRejectionMs(flooded.result) - sizes.overloadSeconds * 1_000;
-  const shortfalls = isQuick ? [] : judge({ share, recoveryMs, after, memory });
+  const shortfalls = isQuick ? [] : judge({ recoveryMs, after, memory });
   return {
     rows: [
       { ...rowOf(peak, `peak, ${peak.perSecond}/s offered`), ratio: 1 },
@@ -126,6 +127,7 @@ async function runWaves(scene: Scene, { isQuick, say }: Surroundings): Promise<F
       `The last rejection came ${Math.max(0, Math.round(recoveryMs))} ms after the last request fell due; outbox then ${backlog} records behind.`,
       `Memory in MB, largest in the first and in the second half of the overload: ${describeMemory(memory)}`,
     ],
+    ...(isQuick ? {} : { measures: { 'overload.goodput': share } }),
     problems: [...peak.problems, ...flooded.problems, ...after.problems, ...again.problems, ...shortfalls],
   };
 }
@@ -188,11 +190,9 @@ function lastRejectionMs({ timeline }: FloodResult): number {
   return (timeline.findLastIndex(({ rejected }) => rejected > 0) + 1) * TIMELINE_MS;
 }
 
-function judge(seen: { share: number; recoveryMs: number; after: Ridden; memory: MemorySeries }): string[] {
-  const { share, recoveryMs, after, memory } = seen;
+function judge(seen: { recoveryMs: number; after: Ridden; memory: MemorySeries }): string[] {
+  const { recoveryMs, after, memory } = seen;
   const problems: string[] = [];
-  if (share < GOODPUT_SHARE_MIN)
-    problems.push(`goodput is ${share.toFixed(2)} of the peaks, ${GOODPUT_SHARE_MIN} is wanted`);
   if (recoveryMs > RECOVERY_MAX_MS) problems.push(`rejections went on for ${recoveryMs} ms after the load had fallen`);
   const { '201': _, ...refused } = after.result.statuses;
   if (Object.keys(refused).length > 0) problems.push(`afterwards it still refused: ${JSON.stringify(refused)}`);

@@ -1,14 +1,20 @@
 // What a run found, as one object for machines and as a table for people.
-import { availableParallelism, cpus } from 'node:os';
 import type { Bench, Finding, Row } from './bench.ts';
 import type { Latencies } from './load/tally.ts';
+import { type Machine, toMachineLine } from './machine.ts';
+import { median, spread, type Spread } from './spread.ts';
+import { judgeTargets, type Measures, type TargetResult, toTableLines } from './target-table.ts';
 
 export interface Report {
-  readonly machine: { readonly cores: number; readonly model: string; readonly node: string };
+  readonly machine: Machine;
   readonly isQuick: boolean;
-  /** Requests a second of bare uWebSockets.js, first and last in this run. */
-  readonly bare: { readonly first: number; readonly last: number; readonly mean: number };
+  /** What drove: ratios are between runs of this one. */
+  readonly generator: string;
+  /** Requests a second of bare uWebSockets.js, over all its runs in this run. */
+  readonly bare: Spread;
   readonly benches: readonly BenchReport[];
+  readonly measures: Measures;
+  readonly targets: readonly TargetResult[];
   readonly isOk: boolean;
 }
 
@@ -25,43 +31,54 @@ export interface Ran {
   readonly finding: Finding;
 }
 
-/** The first and the last of `ran` are the bare server. */
-export function toReport(ran: readonly Ran[], isQuick: boolean): Report {
-  const speed = (at: number): number => ran.at(at)?.finding.rows[0]?.perSecond ?? 0;
-  const bare = { first: speed(0), last: speed(-1), mean: (speed(0) + speed(-1)) / 2 };
+export interface Run {
+  readonly machine: Machine;
+  readonly isQuick: boolean;
+  readonly generator: string;
+  readonly bareRates: readonly number[];
+  readonly ran: readonly Ran[];
+}
+
+export function toReport({ machine, isQuick, generator, bareRates, ran }: Run): Report {
+  const bare = median(bareRates);
   const ratioOf = ({ ratio, perSecond }: Row): number | null =>
-    ratio === 'bare' ? (perSecond ?? 0) / bare.mean : (ratio ?? null);
+    ratio === 'bare' ? (perSecond ?? 0) / bare : (ratio ?? null);
   const benches = ran.map(({ bench: { name, question }, finding: { rows, notes = [], problems } }) => ({
     ...{ name, question, notes, problems },
     rows: rows.map((row) => ({ ...row, ratio: ratioOf(row) })),
   }));
+  // Over nothing is no figure.
+  const found = ran.flatMap(({ finding }) => Object.entries(finding.measures ?? {}));
+  const measures: Measures = Object.fromEntries(found.filter(([, value]) => Number.isFinite(value)));
   return {
-    machine: { cores: availableParallelism(), model: cpus()[0]?.model ?? 'unknown', node: process.version },
-    isQuick,
-    bare,
-    benches,
+    ...{ machine, isQuick, generator, bare: spread(bareRates), benches, measures, targets: judgeTargets(measures) },
     isOk: benches.every(({ problems }) => problems.length === 0),
   };
 }
 
+/** Of a minute's load: an idle machine has less. */
+const BUSY_LOAD = 0.7;
 const HEADINGS = ['', 'per second', 'ratio', 'count', 'p50', 'p90', 'p99', 'p99.9', 'max ms', 'other answers'];
 
-export function toLines({ machine, isQuick, bare, benches, isOk }: Report): string[] {
-  const { cores, model, node } = machine;
-  const lines = [
-    `${cores} cores, ${model}, Node ${node}${isQuick ? '; quick: amounts too small for figures' : ''}`,
-    '',
-  ];
+export function toLines({ machine, isQuick, generator, bare, benches, targets, isOk }: Report): string[] {
+  const lines = [`${toMachineLine(machine)}${isQuick ? '; quick: amounts too small for figures' : ''}`, ''];
   for (const { question, rows, notes, problems } of benches) {
     lines.push(question, ...grid([HEADINGS, ...rows.map(toCells)]));
     lines.push(...rows.flatMap(({ what, note }) => (note === undefined ? [] : [`  ${what}: ${note}`])));
     lines.push(...notes.map((note) => `  ${note}`), ...problems.map((problem) => `  WRONG: ${problem}`), '');
   }
   lines.push(
-    `bare uWebSockets.js: ${whole(bare.first)}/s first, ${whole(bare.last)}/s last; ratios use ${whole(bare.mean)}/s`,
+    `bare uWebSockets.js, driven by ${generator}: median ${whole(bare.median)}/s of ${bare.runs} runs (${whole(bare.least)} to ${whole(bare.most)})`,
+    'Ratios are the result: absolute figures drift with the machine and with what else it does.',
+    ...(machine.loadBefore > BUSY_LOAD
+      ? ['This machine was busy with something else before: what needs one core was held up less than what needs two.']
+      : []),
+    '',
+    ...toTableLines(targets),
+    ...(isQuick ? ['quick: the amounts are too small to judge by; this table shows what is measured'] : []),
+    '',
+    isOk ? 'every sale was audited: nothing lost, nothing oversold' : 'SOMETHING IS WRONG: see above',
   );
-  lines.push('Ratios are the result: absolute figures drift with the machine and with what else it does.');
-  lines.push(isOk ? 'every sale was audited: nothing lost, nothing oversold' : 'SOMETHING IS WRONG: see above');
   return lines;
 }
 

@@ -1,50 +1,114 @@
 // What does the late crowd cost? Purchases of a SKU of which nothing is left: without a key the door answers from its
-// memory, with a key it asks Redis, because that buyer may have been answered before. Both refuse; nothing may change.
-import type { Bench, Finding } from './bench.ts';
-import { gatherCrowd, purchaseWishes } from './load/crowd.ts';
-import { runClosedLoop } from './load/closed-loop.ts';
+// memory, with a key it asks Redis, because that buyer may have been answered before. Each purchase by another buyer;
+// bare uWebSockets.js and the script-per-request baseline in turn with ours. Nothing may change.
+import { BARE_CONNECTIONS } from './baselines/bare.ts';
+import { openScriptPerRequest } from './baselines/script-per-request/script-per-request.ts';
+import type { Bench, Finding, Row, Surroundings } from './bench.ts';
+import { type Contender, contenderOf } from './contender.ts';
+import { gatherCrowd, purchaseWishes, type Wish } from './load/crowd.ts';
+import type { Generator, LoadOutcome } from './load/generator.ts';
 import { describeSpent, watchProcessorTime } from './load/processor-time.ts';
-import type { Stage } from './stage.ts';
+import { median, spread } from './spread.ts';
+import type { Offer } from './stage.ts';
 
-const CONNECTIONS = 512;
+const FULL = { rounds: 3, seconds: 4, tokens: 200_000 };
+const QUICK = { rounds: 1, seconds: 1, tokens: 5_000 };
+
+interface Lane {
+  readonly what: string;
+  readonly contender: Contender;
+  readonly offer: Offer;
+  readonly wishes: readonly Wish[];
+  readonly runs: { outcome: LoadOutcome; spent: Record<string, number> }[];
+}
 
 export const soldOut: Bench = {
   name: 'sold-out',
-  question: 'purchases of a SKU that is sold out: answered from memory, and by Redis',
-  async run({ isQuick, say, stage: openStage }) {
-    const stage = await openStage();
-    // A buyer may ask 100 times at once and 50 times a second: nobody of this crowd comes near that.
-    const tokens = await gatherCrowd(isQuick ? 500 : 5_000, stage.config.jwtSecret);
-    const amount = isQuick ? 3_000 : 100_000;
-    const findings: Finding[] = [];
-    for (const hasKey of [false, true]) {
-      say(`${amount} purchases of what is sold out, ${hasKey ? 'with' : 'without'} a key`);
-      findings.push(await runSoldOut(stage, tokens, amount, hasKey));
+  question: 'purchases of a SKU that is sold out: answered from memory, and by Redis; and one script per request',
+  async run(surroundings) {
+    const { isQuick, say, stage } = surroundings;
+    const sizes = isQuick ? QUICK : FULL;
+    const baseline = await openScriptPerRequest(say);
+    try {
+      const ours = contenderOf(await stage());
+      say(`signing ${sizes.tokens} tokens`);
+      const tokens = await gatherCrowd(sizes.tokens, ours.jwtSecret);
+      const strangers = await gatherCrowd(Math.ceil(sizes.tokens / 5), baseline.jwtSecret);
+      const lanes = [
+        await openLane('doorbuster, from memory (no key)', ours, tokens, false),
+        await openLane('doorbuster, from Redis (with a key)', ours, tokens, true),
+        await openLane('script per request', baseline, strangers, false),
+      ];
+      return await runRounds(lanes, sizes, surroundings);
+    } finally {
+      await baseline.close();
     }
-    return { rows: findings.flatMap(({ rows }) => rows), problems: findings.flatMap(({ problems }) => problems) };
   },
 };
 
-async function runSoldOut(stage: Stage, tokens: readonly string[], amount: number, hasKey: boolean): Promise<Finding> {
+async function openLane(what: string, contender: Contender, tokens: readonly string[], hasKey: boolean): Promise<Lane> {
   // Nothing loaded is nothing left: `quantity > loaded - sold` from the first purchase on, the same answer by the same way.
-  const offer = await stage.openSale(`sold out, ${hasKey ? 'with' : 'without'} a key`, 0);
-  const wishes = purchaseWishes(tokens, offer, { hasKey });
-  await runClosedLoop({ url: stage.url, connections: 64, amount: amount / 10, wishes });
-  const spent = watchProcessorTime(stage.processes());
-  const load = await runClosedLoop({ url: stage.url, connections: CONNECTIONS, amount, wishes });
-  const note = describeSpent({ ...spent.spent(), generator: load.generatorMs }, load.answered);
-  const { '409': refusals = 0, ...others } = load.statuses;
-  const problems = await stage.inspect(offer, 0);
-  if (load.lost > 0 || Object.keys(others).length > 0)
-    problems.push(`${offer.saleId}: all should be refused, but ${JSON.stringify({ ...others, lost: load.lost })}`);
-  const row = {
-    what: `409, ${hasKey ? 'with a key: Redis' : 'without a key: memory'}`,
-    perSecond: refusals / load.seconds,
-    count: refusals,
-    ratio: 'bare' as const,
-    refused: others,
-    latencies: load.latencies,
-    note,
+  const offer = await contender.openSale(`sold out, ${hasKey ? 'with' : 'without'} a key`, 0);
+  return { what, contender, offer, wishes: purchaseWishes(tokens, offer, { hasKey }), runs: [] };
+}
+
+async function runRounds(
+  lanes: readonly Lane[],
+  { rounds, seconds }: { rounds: number; seconds: number },
+  { bare, generators, say }: Surroundings,
+): Promise<Finding> {
+  const problems: string[] = [];
+  const bareRates: number[] = [];
+  // The exact kinds of answers once, by the generator that tells them apart; it warms, too.
+  for (const lane of lanes) problems.push(...(await tellKinds(lane, generators.autocannon)));
+  for (let round = 1; round <= rounds; round += 1) {
+    const reference = await bare();
+    bareRates.push(reference.perSecond);
+    problems.push(...reference.problems);
+    for (const { what, contender, wishes, runs } of lanes) {
+      const watch = watchProcessorTime(contender.processes());
+      const load = { url: contender.url, connections: BARE_CONNECTIONS, seconds, wishes };
+      const outcome = await generators.main.run(load);
+      runs.push({ outcome, spent: { ...watch.spent(), [generators.main.name]: outcome.generatorMs } });
+      say(`round ${round} of ${rounds}: ${what}: ${Math.round(outcome.refused / outcome.seconds)}/s`);
+      if (outcome.accepted > 0 || outcome.lost > 0)
+        problems.push(`${what}: ${outcome.accepted} were accepted and ${outcome.lost} lost`);
+    }
+  }
+  for (const { contender, offer } of lanes) problems.push(...(await contender.inspect(offer, 0, 0)));
+  const rows = lanes.map((lane) => toRow(lane, median(bareRates)));
+  return {
+    rows,
+    measures: { 'soldOut.overBare': rows[0]?.ratio ?? 0 },
+    notes: [
+      `All by ${generators.main.name} over ${BARE_CONNECTIONS} connections, medians of ${rounds} rounds. The target is that without a key.`,
+    ],
+    problems,
   };
-  return { rows: [row], problems };
+}
+
+async function tellKinds({ what, contender, wishes }: Lane, by: Generator): Promise<string[]> {
+  const { statuses } = await by.run({ url: contender.url, connections: 64, seconds: 1, wishes });
+  const kinds = Object.keys(statuses ?? {});
+  return kinds.length === 1 && kinds[0] === '409'
+    ? []
+    : [`${what}: all should be 409, but ${JSON.stringify(statuses)}`];
+}
+
+function toRow({ what, runs }: Lane, bare: number): Row & { ratio: number } {
+  const rates = runs.map(({ outcome: { refused, seconds } }) => refused / seconds);
+  const { least, most } = spread(rates);
+  const typical = runs.toSorted((a, b) => a.outcome.refused - b.outcome.refused)[Math.floor((runs.length - 1) / 2)];
+  const { latencies, refused = 1 } = typical?.outcome ?? {};
+  return {
+    ...{
+      what: `409, ${what}`,
+      perSecond: median(rates),
+      count: runs.reduce((sum, { outcome }) => sum + outcome.refused, 0),
+    },
+    ratio: median(rates) / bare,
+    bar: { group: 'Sold-out answers', label: what },
+    note: `${Math.round(least)} to ${Math.round(most)}/s; ${describeSpent(typical?.spent ?? {}, refused)}`,
+    ...(latencies === undefined ? {} : { latencies }),
+  };
 }

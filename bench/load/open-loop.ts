@@ -3,7 +3,7 @@
 // Not autocannon's `overallRate`: it sends each second's requests back to back, and corrects as if one were due every ms.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import type { Wish } from './crowd.ts';
+import { toRequest, type Wish } from './crowd.ts';
 import { createTally, type LoadResult, type Tally } from './tally.ts';
 
 export interface OpenLoop {
@@ -25,7 +25,7 @@ interface Line {
 
 export async function runOpenLoop({ url, connections, perSecond, wishes }: OpenLoop): Promise<LoadResult> {
   const { hostname, port, host } = new URL(url);
-  const requests = wishes.map((wish) => toBytes(wish, host));
+  const requests = wishes.map((wish) => Buffer.from(toRequest(wish, host)));
   const tally = createTally(requests.length);
   const sockets = await Promise.all(
     Array.from({ length: connections }, async () => {
@@ -101,10 +101,4 @@ function completeStatus(bytes: Buffer): number | undefined {
   const head = bytes.toString('latin1', 0, headEnd);
   const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
   return bytes.length >= headEnd + 4 + length ? Number(head.slice(9, 12)) : undefined;
-}
-
-function toBytes({ path, headers, body }: Wish, host: string): Buffer {
-  const all = { host, connection: 'keep-alive', ...headers, 'content-length': String(Buffer.byteLength(body)) };
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}`);
-  return Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
 }

@@ -1,7 +1,7 @@
 // The ceiling of the door: uWebSockets.js alone, which reads a JSON body, parses it and sends it back. A process of its
 // own, as the API is one. uWebSockets.js has its home in api/server.ts; this is the one exception, since it is here to
 // be measured without anything of ours around it.
-import { App } from 'uWebSockets.js';
+import { App, us_socket_local_port } from 'uWebSockets.js';
 
 const app = App();
 app.post('/*', (res) => {
@@ -21,9 +21,9 @@ app.post('/*', (res) => {
   });
 });
 
-app.listen('127.0.0.1', Number(process.argv[2]), (listening) => {
-  if (listening === false) process.exit(1);
-  process.send?.({ type: 'ready' });
+app.listen('127.0.0.1', 0, (socket) => {
+  if (socket === false) process.exit(1);
+  process.send?.({ url: `http://127.0.0.1:${us_socket_local_port(socket)}` });
 });
 // Whoever started this server is gone: so is its use.
 process.once('disconnect', () => process.exit());

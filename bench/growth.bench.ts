@@ -1,0 +1,157 @@
+// Does a purchase cost more when there is more of everything? The same purchases beside 10³ and 10⁶ live holds, joining an
+// empty line and one of 10⁶, and spread over 1 and 1,000 SKUs of a sale. Processor time, not the clock; both sides take
+// turns, and the median of the turns counts, so that whatever else the machine does meets both.
+import { createCounter } from '../actors/sku-actor.ts';
+import { systemClock } from '../core/clock.ts';
+import { randomId } from '../core/ids.ts';
+import { removeKeys } from '../shop/admin/rebuild-keys.ts';
+import type { Bench, Row } from './bench.ts';
+import { newWishes, openOwnRedis, OWN_PARTITION, OWN_SKU, type OwnRedis } from './own-redis.ts';
+import { skusOnTheWhole } from './growth/whole-system.ts';
+
+const FULL = { few: 1_000, many: 1_000_000, turns: 15, purchases: 4_096 };
+const QUICK = { few: 100, many: 10_240, turns: 3, purchases: 1_024 };
+const SKUS = 1_000;
+/** A deadline that nobody meets here. */
+const DEADLINE_MS = 60_000;
+
+interface Cost {
+  readonly redisUs: number;
+  readonly counterUs: number;
+}
+interface Side {
+  readonly what: string;
+  readonly costs: Cost[];
+  turn(): Promise<Cost>;
+}
+
+export const growth: Bench = {
+  name: 'growth',
+  question: 'processor time of a purchase as work grows: live holds, the line, SKUs',
+  async run({ isQuick, say, stage }) {
+    const plan = isQuick ? QUICK : FULL;
+    const byHolds = await besideMany(say, plan, 'RESERVED');
+    const byWaiting = await besideMany(say, plan, 'WAITING');
+    say(`${SKUS} SKUs, at the counter alone`);
+    const bySkus = await besideSkus(say, plan);
+    say(`${SKUS} SKUs, through the whole system`);
+    const whole = await skusOnTheWhole(await stage(), SKUS, isQuick);
+    return {
+      rows: [...byHolds.rows, ...byWaiting.rows, ...bySkus.rows, ...whole.rows],
+      notes: [
+        'Beside 10⁶ holds or 10⁶ in line the figure is of Redis and the counter alone, an eighth to a quarter of what a purchase costs: what is around them does not know how many there are.',
+        "µs are Redis' and, behind the plus, the counter's (actors and store); a system's are of all its processes. The ratio is many over few.",
+        `At the counter 512 purchases are under way at once; with ${SKUS} SKUs nearly each of them is alone in its SKU.`,
+      ],
+      measures: {
+        'growth.byHolds': byHolds.ratio,
+        'growth.byWaiting': byWaiting.ratio,
+        'growth.bySkus': whole.ratio,
+      },
+      problems: [...byHolds.problems, ...byWaiting.problems, ...bySkus.problems, ...whole.problems],
+    };
+  },
+};
+
+/** Processor time of Redis and of this process, per purchase. */
+async function costOf(own: OwnRedis, purchases: number, work: () => Promise<unknown>): Promise<Cost> {
+  await own.forgetOutbox();
+  const before = await own.processorUs();
+  const usage = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(usage);
+  return { redisUs: ((await own.processorUs()) - before) / purchases, counterUs: (user + system) / purchases };
+}
+
+async function takeTurns(few: Side, many: Side, turns: number): Promise<{ rows: Row[]; ratio: number }> {
+  for (let turn = 0; turn < turns; turn += 1) for (const side of [few, many]) side.costs.push(await side.turn());
+  const total = ({ costs }: Side): number => median(costs.map((c) => c.redisUs + c.counterUs));
+  const ratio = total(many) / total(few);
+  const rows = [few, many].map((side): Row => {
+    const each = `${median(side.costs.map((c) => c.redisUs)).toFixed(1)} + ${median(side.costs.map((c) => c.counterUs)).toFixed(1)} µs`;
+    return { what: `${side.what}: ${each}`, perSecond: null, count: turns, ...(side === many ? { ratio } : {}) };
+  });
+  return { rows, ratio };
+}
+
+async function besideMany(
+  say: (line: string) => void,
+  { few, many, turns, purchases }: typeof FULL,
+  status: 'RESERVED' | 'WAITING',
+): Promise<{ rows: Row[]; ratio: number; problems: string[] }> {
+  const kind = status === 'RESERVED' ? 'live holds' : 'waiting';
+  say(`${few} and ${many} ${kind}`);
+  const [small, large] = await Promise.all([openOwnRedis(say), openOwnRedis(say)]);
+  const problems: string[] = [];
+  try {
+    const isOpen = status === 'RESERVED';
+    const buy = async (own: OwnRedis, saleId: string, count: number): Promise<void> => {
+      const answered = await own.buy(saleId, count, status);
+      if (answered !== count) problems.push(`${kind}: ${answered} of ${count} were ${status}`);
+    };
+    const crowded = await large.createSale(many * 2, isOpen);
+    await buy(large, crowded, many);
+    const turned = await takeTurns(
+      {
+        ...{ what: isOpen ? `${few} ${kind}` : 'an empty line', costs: [] },
+        async turn() {
+          // As few as at the beginning.
+          await removeKeys(small.redis, OWN_PARTITION);
+          const saleId = await small.createSale(many, isOpen);
+          if (isOpen) await buy(small, saleId, few);
+          return costOf(small, purchases, () => buy(small, saleId, purchases));
+        },
+      },
+      {
+        ...{ what: `${many} ${kind}`, costs: [] },
+        turn: () => costOf(large, purchases, () => buy(large, crowded, purchases)),
+      },
+      turns,
+    );
+    return { ...turned, problems };
+  } finally {
+    await Promise.all([small.close(), large.close()]);
+  }
+}
+
+async function besideSkus(
+  say: (line: string) => void,
+  { turns, purchases }: typeof FULL,
+): Promise<{ rows: Row[]; ratio: number; problems: string[] }> {
+  const own = await openOwnRedis(say);
+  const counter = createCounter({ stock: own.stock, clock: systemClock });
+  const problems: string[] = [];
+  async function side(skus: number): Promise<Side> {
+    const saleId = randomId('sale', OWN_PARTITION);
+    const items = Array.from({ length: skus }, (_, i) => ({
+      ...{ sku: `${OWN_SKU}-${i}`, stock: purchases * turns, unitPrice: 49_900, currency: 'INR' },
+    }));
+    const terms = { opensAt: null, closesAt: null, holdMs: 3_600_000, perBuyerLimit: 1, lineLimit: null };
+    const payments = { paymentStart: 'on_demand', startBacklogLimit: 0, admissionPerSecond: null } as const;
+    await own.stock.createSale({ saleId, ...terms, ...payments, startNow: true, items });
+    let next = 0;
+    const buyOne = async (wish: ReturnType<typeof newWishes>[number]): Promise<void> => {
+      const sku = `${OWN_SKU}-${next++ % skus}`;
+      const outcome = await counter.buy({ ...wish, saleId, sku, hasKey: false }, Date.now() + DEADLINE_MS);
+      if (outcome.kind !== 'purchase') problems.push(`${skus} SKUs: ${outcome.code}`);
+    };
+    return {
+      ...{ what: `${skus} SKU${skus === 1 ? '' : 's'}, at the counter`, costs: [] },
+      turn: () =>
+        costOf(own, purchases, async () => {
+          const wishes = newWishes(purchases);
+          while (wishes.length > 0) await Promise.all(wishes.splice(-512).map(buyOne));
+        }),
+    };
+  }
+  try {
+    return { ...(await takeTurns(await side(1), await side(SKUS), turns)), problems };
+  } finally {
+    await counter.drain();
+    await own.close();
+  }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
