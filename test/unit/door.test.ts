@@ -5,19 +5,13 @@ import { createDispatcher } from '../../api/dispatch.ts';
 import type { Arrival } from '../../api/arrival.ts';
 import { createAuthenticator } from '../../api/auth.ts';
 import { createGatekeeper } from '../../api/gatekeeper.ts';
-import { LINE_GROUP_SOCKETS } from '../../core/constants.ts';
-import { createLineBoard, type Publish } from '../../api/line-board.ts';
-import { createLinePress } from '../../api/line-press.ts';
 import { createOpenApi } from '../../api/openapi.ts';
 import { createRateLimit } from '../../api/rate-limit.ts';
 import { createRouteTable } from '../../api/route-table.ts';
-import { createDeparture, Outlet } from '../../api/socket-outlet.ts';
 import { createTokenIssuer } from '../../api/tokens.ts';
 import { fault } from '../../core/errors.ts';
 import { createLog } from '../../core/log.ts';
 import { defineRoute } from '../../shop/route.ts';
-import type { SkuCounters } from '../../actors/records.ts';
-import type { StockStore } from '../../actors/stock-store.ts';
 import type { Json } from '../support/api.ts';
 
 const quiet = createLog({ logLevel: 'silent' }, 'test');
@@ -187,136 +181,5 @@ describe('the OpenAPI document', () => {
       { name: 'id', in: 'path', required: true, schema: { type: 'string' } },
     ]);
     expect(document.info.version).toBe('1.2.3');
-  });
-});
-
-describe('the board above the lines', () => {
-  const counters = (version: number, held = 0): SkuCounters => ({
-    saleId: 's',
-    sku: 'A',
-    saleStatus: 'OPEN',
-    version,
-    loaded: 9,
-    available: 9 - held,
-    held,
-    sold: 0,
-    waiting: 0,
-    head: 1,
-    lastTicket: 0,
-  });
-
-  /** Time and turns as the test makes them. */
-  function slowBoard(published: [string, boolean][], snapshot: StockStore['snapshot']) {
-    let now = 0;
-    const work: { at: number; run: () => void }[] = [];
-    const later = (run: () => void, ms: number): void => void work.push({ at: now + ms, run });
-    const pace = { now: () => now, spent: () => now, later };
-    const publish: Publish = (topic, _, isBinary) => void published.push([topic, isBinary]);
-    return {
-      board: createLineBoard({ stock: { snapshot }, press: createLinePress(pace), publish }),
-      /** Runs what is due, and what that asks for at once. */
-      pass(ms: number) {
-        now += ms;
-        for (let due = work.findIndex(({ at }) => at <= now); due >= 0; due = work.findIndex(({ at }) => at <= now)) {
-          work.splice(due, 1)[0]?.run();
-        }
-      },
-    };
-  }
-
-  it('publishes a change at once and the newest an interval later, to each kind that is watched', () => {
-    const published: [string, boolean][] = [];
-    const { board, pass } = slowBoard(published, async () => []);
-    board.update(counters(1));
-    pass(1_000);
-    expect(published).toEqual([]);
-    const text = board.watch('s', 'A', false);
-    for (const version of [5, 3, 4]) board.update(counters(version));
-    expect(published).toEqual([[text, false]]);
-    for (const version of [6, 7]) board.update(counters(version));
-    const binary = board.watch('s', 'A', true);
-    pass(1);
-    expect(published).toHaveLength(1);
-    pass(1_000);
-    expect(published.slice(1)).toEqual([
-      [text, false],
-      [binary, true],
-    ]);
-    for (const topic of [text, binary]) board.unwatch(topic);
-    board.update(counters(8));
-    pass(1_000);
-    expect(published).toHaveLength(3);
-  });
-
-  it('tells a large audience group by group, everybody once', () => {
-    const published: [string, boolean][] = [];
-    const { board, pass } = slowBoard(published, async () => []);
-    const topics = Array.from({ length: 2 * LINE_GROUP_SOCKETS + 1 }, () => board.watch('s', 'A', true));
-    const groups = [...new Set(topics)];
-    expect(groups).toHaveLength(3);
-    board.update(counters(1));
-    expect(published).toHaveLength(1);
-    // Who is still to be told is told the newest, and not once more.
-    board.update(counters(2));
-    pass(0);
-    expect(published.map(([topic]) => topic)).toEqual(groups);
-    pass(1_000);
-    expect(published.slice(3).map(([topic]) => topic)).toEqual(groups.slice(0, 1));
-    // Who leaves makes room for who comes.
-    board.unwatch(groups[0] ?? '');
-    expect(board.watch('s', 'A', true)).toBe(groups[0]);
-  });
-
-  it('asks Redis once for many who ask at once', async () => {
-    let asked = 0;
-    const snapshot = async () => {
-      asked += 1;
-      return [{ saleId: 's', status: 'OPEN' as const, version: 1, seq: 1, items: [counters(1)] }];
-    };
-    const { board } = slowBoard([], snapshot);
-    const found = await Promise.all(Array.from({ length: 50 }, () => board.current('s', 'A')));
-    expect(found.every((one) => one?.version === 1)).toBe(true);
-    expect(asked).toBe(1);
-    expect(await board.current('s', 'B')).toBeUndefined();
-  });
-});
-
-describe('what leaves a socket', () => {
-  function record(isTaken: boolean) {
-    const [sent, ends]: [string[], number[]] = [[], []];
-    let corked = 0;
-    const connection = {
-      send: (frame: string | Uint8Array) => {
-        sent.push(String(frame));
-        return isTaken;
-      },
-      cork: (work: () => void) => {
-        corked += 1;
-        work();
-      },
-      end: (code: number) => void ends.push(code),
-      subscribe: () => undefined,
-      unsubscribe: () => undefined,
-    };
-    const outlet = new Outlet(connection, createDeparture(quiet));
-    return { outlet, sent, ends, corked: () => corked };
-  }
-
-  it('ends a client that reads too slowly, once', () => {
-    const { outlet, sent, ends } = record(false);
-    for (const type of ['line', 'line']) outlet.send({ type }, false);
-    outlet.flush();
-    expect([sent.length, ends, outlet.isOpen]).toEqual([1, [1013], false]);
-  });
-
-  it('leaves together, in order, at the end of the turn', async () => {
-    const { outlet, sent, corked } = record(true);
-    for (const id of [1, 2, 3]) await Promise.resolve().then(() => outlet.send({ id }, false));
-    expect(sent).toEqual([]);
-    await new Promise((resolve) => setImmediate(resolve));
-    expect([sent, corked()]).toEqual([['{"id":1}', '{"id":2}', '{"id":3}'], 1]);
-    outlet.send({ id: 4 }, false);
-    outlet.end(1001, 'gone');
-    expect(sent).toHaveLength(4);
   });
 });
