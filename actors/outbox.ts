@@ -147,3 +147,7 @@ export function encodeOutbox(records: readonly OutboxRecord[]): Buffer {
     }),
   );
 }
+
+/** An entry's id is `<seq of its last record>-<number of its records>`. */
+export const lastSeqOf = (entryId: string): number => Number.parseInt(entryId, 10);
+export const recordsIn = (entryId: string): number => Number(entryId.slice(entryId.indexOf('-') + 1));

@@ -286,6 +286,8 @@ export const PAYMENT_WEBHOOK_TOLERANCE_SECONDS = 300;
 export const SETTLE_POLL_AGE_MS = 5 * SECOND_MS;
 /** A payment that can still be made after its order ended is looked at this often: the provider may be at work on it. */
 export const CANCEL_POLL_AGE_MS = 1 * MINUTE_MS;
+/** A refund that its purchase does not tell of for this long is one that Redis had forgotten; until then it is told again. */
+export const REFUND_TOLD_MAX_MS = 60 * MINUTE_MS;
 /** Events that one look re-enqueues. */
 export const SETTLE_POLL_MAX = 500;
 /** Events in one settle job and in one insert: about 0.1 s of work, and a payload of 3 kB. */

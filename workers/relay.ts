@@ -2,6 +2,7 @@
 // nothing; the job does, after its commit. So whatever dies, an entry stays unfinished and is handed out again, which is
 // harmless. Several relays may run at once.
 import { keys, OUTBOX_GROUP } from '../actors/keys.ts';
+import { recordsIn } from '../actors/outbox.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import {
   APPLY_RECORDS_MAX,
@@ -182,7 +183,7 @@ export function coalesce(partition: number, entries: readonly StreamEntry[]): Ap
   let ids: string[] = [];
   let records = 0;
   for (const { id } of entries) {
-    const size = Number(id.slice(id.indexOf('-') + 1));
+    const size = recordsIn(id);
     if (ids.length > 0 && records + size > APPLY_RECORDS_MAX) {
       jobs.push(toJob(partition, ids));
       [ids, records] = [[], 0];

@@ -48,6 +48,16 @@ export async function fetchEntries(redis: Redis, stream: string, ids: readonly s
   return entries.filter((entry) => asked.has(entry.id));
 }
 
+/** The entries behind the last of major id `after`, and before `before`. */
+export async function fetchBetween(
+  redis: Redis,
+  stream: string,
+  after: number,
+  before: string,
+): Promise<StreamEntry[]> {
+  return (await redis.xrangeBuffer(stream, String(after + 1), `(${before}`)).flatMap(toEntry);
+}
+
 /** Ids of all entries that were handed out at least `idleMs` ago and are not finished; counts them as handed out now. */
 export async function takeOver(redis: Redis, stream: string, group: string, idleMs: number): Promise<string[]> {
   const ids: string[] = [];

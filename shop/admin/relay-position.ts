@@ -1,5 +1,5 @@
-// How far the outbox of a partition is in Postgres. Batches are applied in any order, so the highest position that was
-// applied says little; everything up to the oldest entry still in the stream is there, for an entry leaves it after its commit.
+// How far the outbox of a partition is in Postgres, as its stream tells: an entry leaves it after its commit and what follows
+// from it, so everything before the oldest that is still there is done.
 import { keys } from '../../actors/keys.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import { AUDIT_LAG_PATIENCE_MS, AUDIT_RELAY_POLL_MS } from '../../core/constants.ts';

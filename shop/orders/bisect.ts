@@ -3,7 +3,7 @@
 import type { OutboxRecord } from '../../actors/records.ts';
 import { SYSTEMIC_REFUSALS_MIN } from '../../core/constants.ts';
 import { fault, messageOf } from '../../core/errors.ts';
-import type { ReadEntry } from './follow-ups.ts';
+import type { ReadEntry } from './batch.ts';
 
 export interface PlacedRecord {
   readonly entryId: string;
@@ -16,19 +16,11 @@ export interface Refused {
   readonly error: string;
 }
 
-/** `apply` is one transaction. Returns what was refused; everything else is committed. */
+/** `apply` does all that it is given, or nothing. Returns what was refused; everything else is done. */
 export async function applyBisecting(
   entries: readonly ReadEntry[],
   apply: (records: readonly OutboxRecord[]) => Promise<void>,
 ): Promise<Refused[]> {
-  const all = entries.length === 1 ? entries[0]?.records : entries.flatMap((entry) => entry.records);
-  if (all === undefined || all.length === 0) return [];
-  try {
-    await apply(all);
-    return [];
-  } catch (error) {
-    if (!isDataError(error)) throw error;
-  }
   const units = unitsOf(entries);
   const refused: Refused[] = [];
   await applyUnits(units, apply, refused);

@@ -1,6 +1,7 @@
 // Empties a partition's outbox into Postgres from here, without the relay: for a rebuild, which needs all that Redis still
 // tells before it builds. What the records ask for (payments to start, money to return) becomes jobs as ever.
 import { keys } from '../../actors/keys.ts';
+import { recordsIn } from '../../actors/outbox.ts';
 import { RELAY_READ_MAX_ENTRIES } from '../../core/constants.ts';
 import { type ApplyDependencies, createApply } from './apply.ts';
 
@@ -19,7 +20,7 @@ export function createDrain(
       const entryIds = page.map(([id]) => id);
       await apply({ partition, entryIds });
       entries += entryIds.length;
-      records += entryIds.reduce((sum, id) => sum + Number(id.slice(id.indexOf('-') + 1)), 0);
+      records += entryIds.reduce((sum, id) => sum + recordsIn(id), 0);
       onProgress(entries, Math.max(of, entries));
     }
   };

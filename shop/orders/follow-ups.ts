@@ -4,11 +4,7 @@ import type { OutboxRecord, PurchaseRecord } from '../../actors/records.ts';
 import { HOLD_EXPIRE_DELAY_MS, PAYMENT_JOB_PURCHASES_MAX } from '../../core/constants.ts';
 import type { JobOptions } from '../../core/queue/queue.ts';
 import type { JobMap } from '../job-map.ts';
-
-export interface ReadEntry {
-  readonly id: string;
-  readonly records: readonly OutboxRecord[];
-}
+import type { ReadEntry } from './batch.ts';
 
 type Jobs<N extends keyof JobMap> = ({ payload: JobMap[N] } & JobOptions)[];
 

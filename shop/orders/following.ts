@@ -4,7 +4,8 @@ import type { Clock } from '../../core/clock.ts';
 import { EXPIRIES_REMEMBERED_MAX } from '../../core/constants.ts';
 import type { JobQueue } from '../../core/queue/queue.ts';
 import type { JobMap } from '../job-map.ts';
-import { planFollowUps, type ReadEntry } from './follow-ups.ts';
+import type { ReadEntry } from './batch.ts';
+import { planFollowUps } from './follow-ups.ts';
 import type { SaleTerms } from './sale-terms.ts';
 
 export interface FollowingDependencies {

@@ -36,22 +36,21 @@ export async function readEpoch(db: Queryable, partition: number): Promise<numbe
 }
 
 /**
- * The same, and holds off a rebuild until this transaction ends: its first statement, so that it waits for a rebuild before it
- * holds any row that the rebuild may want. KEY SHARE is the weakest lock that FOR UPDATE (the rebuild's) waits for; unlike
- * SHARE it lets `raiseSeq` through.
+ * The partition is this transaction's until it ends: nobody else applies its outbox, and a rebuild waits. Its first statement,
+ * so that it waits for others before it holds any row that they may want. NO KEY UPDATE is the lock that `raiseSeq` takes.
  */
-export async function lockEpoch(tx: Queryable, partition: number): Promise<number | undefined> {
-  const { rows } = await tx.query<{ epoch: number }>(
-    'SELECT epoch FROM partitions WHERE partition = $1 FOR KEY SHARE',
+export async function lockPartition(
+  tx: Queryable,
+  partition: number,
+): Promise<{ epoch: number; seq: number } | undefined> {
+  const { rows } = await tx.query<{ epoch: number; seq: number }>(
+    'SELECT epoch, seq FROM partitions WHERE partition = $1 FOR NO KEY UPDATE',
     [partition],
   );
-  return rows[0]?.epoch;
+  return rows[0];
 }
 
-/**
- * Notes how far the outbox is applied. In a transaction its last statement: batches of a partition wait for one another's fsync
- * on this row, and not for one another's work.
- */
-export async function raiseSeq(db: Queryable, partition: number, seq: number): Promise<void> {
-  await db.query('UPDATE partitions SET seq = $2 WHERE partition = $1 AND seq < $2', [partition, seq]);
+/** Notes how far the outbox is applied: up to here without a gap. */
+export async function raiseSeq(tx: Queryable, partition: number, seq: number): Promise<void> {
+  await tx.query('UPDATE partitions SET seq = $2 WHERE partition = $1 AND seq < $2', [partition, seq]);
 }

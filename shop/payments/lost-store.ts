@@ -1,6 +1,7 @@
 // The SQL that finds undone work of money in Postgres alone, for when the jobs are gone with their Redis. Each query is a page
 // in the order of its key, reads the small side first (see 0008_money.sql) and answers what a job is about. It changes nothing
 // but `finished_at`, the mark of a payment of which nothing is left to do.
+import { REFUND_TOLD_MAX_MS } from '../../core/constants.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
 
 export interface LostFilter {
@@ -110,16 +111,20 @@ export async function findUncanceled(db: Queryable, filter: LostFilter): Promise
   );
 }
 
-/** Marks those of the paid payments of which nothing is left to do: each purchase is sold, or its refund is with the provider. */
+/**
+ * Marks those of the paid payments of which nothing is left to do: each purchase is sold, or says itself that it was refunded.
+ * One that does not say so for long is one that Redis had forgotten when its money went back.
+ */
 export async function finishPayments(db: Queryable, limit: number): Promise<number> {
   const { rowCount } = await db.query(
     `UPDATE payments SET finished_at = now()
       WHERE finished_at IS NULL AND payment_id IN (
         SELECT pay.payment_id FROM payments pay CROSS JOIN LATERAL (
-                 SELECT bool_and(l.status = 'CONFIRMED' OR r.provider_refund_id IS NOT NULL) AS is_done
+                 SELECT bool_and(l.status = 'CONFIRMED' OR (r.provider_refund_id IS NOT NULL AND
+                          (l.status = 'REFUNDED' OR r.updated_at < now() - make_interval(secs => $2::float8 / 1000)))) AS is_done
                    FROM (${LINES}) l LEFT JOIN refunds r ON r.purchase_id = l.purchase_id) lines
          WHERE pay.status = 'succeeded' AND pay.finished_at IS NULL AND lines.is_done LIMIT $1)`,
-    [limit],
+    [limit, REFUND_TOLD_MAX_MS],
   );
   return rowCount;
 }

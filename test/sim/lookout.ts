@@ -57,6 +57,16 @@ export function createLookout(world: World, stage: Stage, cast: Cast, startMs: n
     }
   }
 
+  /** What Postgres had must be all that there was up to some moment: of anything else the sum may be of no moment at all. */
+  function checkPrefix(): void {
+    for (const [partition, committed] of loss.ledger) {
+      const newest = Math.max(...committed);
+      const gap = trail.moves.get(partition)?.find((seq) => seq < newest && !committed.has(seq));
+      if (gap === undefined) continue;
+      throw new Violation('order', `Postgres had record ${newest} of partition ${partition} and not ${gap} before it`);
+    }
+  }
+
   function tellFeed(sale: SaleLook): void {
     for (const process of cast.processes) {
       if (process.kind !== 'api' || random.isLucky(world.weather.feedLost)) continue;
@@ -88,8 +98,11 @@ export function createLookout(world: World, stage: Stage, cast: Cast, startMs: n
     world.touched.clear();
     const isOpen = timeline.now >= world.redisDownUntil && [...lights.values()].every((light) => light.isOpen);
     if (!isOpen) closedAt = timeline.now;
-    // While Postgres is away, a process that starts cannot know whether this Redis is the right one, and leaves it alone.
-    const isAttended = cast.processes.some((one) => one.node.isAlive && (cast.attachedAt(one) ?? -1) >= closedAt);
+    // While Postgres is away, a process that starts cannot know whether this Redis is the right one, and leaves it alone. One
+    // that is slow and all alone keeps no promise of a second.
+    const isAttended = cast.processes.some(
+      (one) => one.node.isAlive && one.node.slowUntil <= timeline.now && (cast.attachedAt(one) ?? -1) >= closedAt,
+    );
     const isUp = isOpen && isAttended;
     if (!isUp) upSince = timeline.now;
     if (isUp && isLost) {
@@ -135,6 +148,11 @@ export function createLookout(world: World, stage: Stage, cast: Cast, startMs: n
       return isLost;
     },
     struck() {
+      try {
+        checkPrefix();
+      } catch (error) {
+        this.report(error);
+      }
       isLost = true;
       regained.clear();
       for (const partition of cast.partitions()) observer.forget(partition);

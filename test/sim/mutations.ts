@@ -146,6 +146,11 @@ export const mutations: readonly Mutation[] = [
     lua: [["if has_seq < seq then return answer('FENCED', 'this Redis is behind Postgres') end", '']],
   },
   {
+    name: 'applied-out-of-order',
+    bug: 'a job commits its records before those that they build on',
+    sql: [['SELECT epoch, seq FROM partitions', 'SELECT epoch, 1000000000::bigint AS seq FROM partitions']],
+  },
+  {
     name: 'no-version-guard',
     bug: 'an older record overwrites a newer one in Postgres',
     sql: [

@@ -22,6 +22,8 @@ export interface RedisLoss {
   readonly at: number;
   /** What Postgres had then. */
   readonly durable: ReadonlyMap<string, Durable>;
+  /** And the positions of the movements in its ledger, by partition. */
+  readonly ledger: ReadonlyMap<number, ReadonlySet<number>>;
   /** Draws the moments at which a copy is taken and put back. */
   plan(spanMs: number): void;
   /** Builds again what Redis lacks; for whoever found out. */
@@ -44,6 +46,7 @@ export function createRedisLoss({ world, stage, shared, queue, time, onStrike }:
   const { timeline, random } = world;
   const { redis } = stage;
   const durable = new Map<string, Durable>();
+  const ledger = new Map<number, Set<number>>();
   let at = 0;
   let isRebuilding = false;
 
@@ -60,6 +63,11 @@ export function createRedisLoss({ world, stage, shared, queue, time, onStrike }:
     );
     durable.clear();
     for (const { id, ...row } of rows) durable.set(id, row);
+    const moved = await stage.postgres.query<{ partition: number; seqs: number[] }>(
+      'SELECT partition, json_agg(seq) AS seqs FROM ledger GROUP BY partition',
+    );
+    ledger.clear();
+    for (const { partition, seqs } of moved.rows) ledger.set(partition, new Set(seqs));
     at = timeline.now;
     world.redisDownUntil = timeline.now + random.integer(100, 600);
     await redis.flushall();
@@ -93,6 +101,7 @@ export function createRedisLoss({ world, stage, shared, queue, time, onStrike }:
       return at;
     },
     durable,
+    ledger,
     plan(spanMs) {
       if (world.weather.redisLosses === 0) return;
       const copyAt = random.integer(0, spanMs);

@@ -21,6 +21,8 @@ export interface Trail {
   readonly skus: ReadonlyMap<string, SkuTrail>;
   /** Every status that a purchase had, by version less one. */
   readonly statuses: ReadonlyMap<string, readonly PurchaseStatus[]>;
+  /** The positions of all records that moved a unit, by partition, in their order. */
+  readonly moves: ReadonlyMap<number, readonly number[]>;
   read(partition: number, records: readonly OutboxRecord[], now: number): void;
   /** Everything told so far is void: Redis was lost. */
   forget(): void;
@@ -64,6 +66,7 @@ export function createTrail({ limitOf, isPaid }: TrailOptions): Trail {
   const seqs = new Map<number, number>();
   const statuses = new Map<string, PurchaseStatus[]>();
   const movements = new Set<string>();
+  const moves = new Map<number, number[]>();
 
   function skuOf(saleId: string, sku: string): SkuTrail {
     const key = `${saleId} ${sku}`;
@@ -190,9 +193,7 @@ export function createTrail({ limitOf, isPaid }: TrailOptions): Trail {
   }
 
   return {
-    purchases,
-    skus,
-    statuses,
+    ...{ purchases, skus, statuses, moves },
     read(partition, records, now) {
       const touched = new Map<SkuTrail, { records: PurchaseRecord[]; wasWaiting: PurchaseRecord[] }>();
       for (const record of records) {
@@ -200,6 +201,9 @@ export function createTrail({ limitOf, isPaid }: TrailOptions): Trail {
         mustHold(record.seq === seq, 'records', () => `seq ${record.seq} of partition ${partition} follows ${seq - 1}`);
         seqs.set(partition, seq);
         if (record.kind === 'sale') continue;
+        if (Object.values(record.movement).some((units) => units !== 0)) {
+          moves.set(partition, [...(moves.get(partition) ?? []), seq]);
+        }
         const trail = skuOf(record.saleId, record.sku);
         const touch = touched.get(trail) ?? { records: [], wasWaiting: waitingIn(trail) };
         touched.set(trail, touch);
@@ -221,7 +225,7 @@ export function createTrail({ limitOf, isPaid }: TrailOptions): Trail {
       for (const saleId of new Set([...touched.keys()].map((trail) => trail.saleId))) judgeLimit(saleId);
     },
     forget() {
-      for (const memory of [skus, purchases, statuses, seqs, movements]) memory.clear();
+      for (const memory of [skus, purchases, statuses, seqs, movements, moves]) memory.clear();
     },
     adopt(partition, seq, found, loads, now) {
       seqs.set(partition, seq);
