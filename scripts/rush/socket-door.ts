@@ -124,8 +124,11 @@ export function createSocketDoor(buyer: Buyer, { url, offer, wheel, traffic }: S
         void wheel.wait(ANSWER_LIMIT_MS).then(() => onAnswer === resolve && settle(LOST));
       }),
     async news(known, ms) {
+      // Whoever has looked by other means may know more than was told here: that alone is no news.
+      latest = latest === undefined ? known : newer(latest, known);
       const isNews = (): boolean =>
         latest !== undefined &&
+        latest.version >= known.version &&
         (latest.version > known.version || (latest.payment !== undefined && known.payment === undefined));
       if (isNews()) return latest;
       const heard = new Promise<void>((resolve) => {
