@@ -14,6 +14,7 @@ import {
 import { hashedId } from '../../core/ids.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
 import { findSales, listPurchases, type SaleRow, toDefinition } from '../sales/sales.ts';
+import { listStopped } from './block-store.ts';
 import type { RebuildProgress } from './rebuild.ts';
 import {
   endLateRefunds,
@@ -67,6 +68,9 @@ export async function buildSales(build: SalesToBuild): Promise<BuiltSales> {
         purchases += page.length;
         build.tell('building', purchases, total);
       }
+    }
+    for (const { sku, note } of await listStopped(tx, sale.saleId)) {
+      await stock.blockSku(sale.saleId, sku, 'OPERATOR', note);
     }
   }
   const orders = await listOrderHolds(tx, saleIds, partition);

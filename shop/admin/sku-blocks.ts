@@ -7,6 +7,7 @@ import { fault } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
 import { isSaleId } from '../sales/sales.ts';
+import { keepStopped } from './block-store.ts';
 import { resolveFindings } from './finding-store.ts';
 import { type BlockView, toBlockView } from './wire.ts';
 
@@ -53,6 +54,8 @@ export function createSkuBlocks(deps: {
   return {
     async block(saleId, sku, { userId, note }) {
       checkSale(saleId);
+      // Kept before it is done: a Redis that is lost in between is built again without it for sale.
+      await keepStopped(postgres, partsOf(saleId), sku, note);
       const done = await inEach(saleId, (id) => stock.blockSku(id, sku, 'OPERATOR', note));
       if (done.outcome === 'OK') log.warn({ saleId, sku, userId, note }, 'an operator stopped the sale of a SKU');
       return blockOf(saleId, sku, done);
@@ -60,6 +63,7 @@ export function createSkuBlocks(deps: {
     async unblock(saleId, sku, { userId }) {
       checkSale(saleId);
       const done = await inEach(saleId, (id) => stock.unblockSku(id, sku));
+      await keepStopped(postgres, partsOf(saleId), sku, null);
       // Redis has forgotten the sale, or lost it; what was found in it can still be said to be dealt with.
       const isGone = done.outcome === 'SALE_NOT_FOUND';
       if (isGone && (await resolve(saleId, [sku, ''], `closed by ${userId}`)) > 0) return null;
