@@ -31,7 +31,8 @@ export default defineConfig({
           name: 'real',
           include: ['test/{lua,integration,sim,e2e,fuzz}/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
-          maxWorkers: 2,
+          // One more than the cores it is meant for: with two, two thirds of two cores were in use, since much is waited for.
+          maxWorkers: 3,
         },
       },
     ],

@@ -30,10 +30,12 @@ export interface SlicePurchase {
   readonly status: PurchaseStatus;
   readonly quantity: number;
   readonly ticket: number;
-  /** When its hold ends, by the set of holds; 0 when it is not in it. */
-  readonly holdScore: number;
-  /** Its ticket, by the set of those who wait; 0 when it is not in it. */
-  readonly lineScore: number;
+  /** When its hold ends; 0 when it never had one. */
+  readonly expiresAt: number;
+  /** When the sweep comes for it, by what is kept of holds; 0 when it is not there. */
+  readonly sweptAt: number;
+  /** Its place in the list of tickets, from the head of the line on; 0 when it is not there. */
+  readonly linePlace: number;
 }
 
 /** Where in a SKU's two lists of purchases a reader is. What is added behind the ends while it reads is not for it. */
@@ -49,7 +51,7 @@ export interface AuditSlice {
   readonly seq: number;
   readonly counters: SkuCounters;
   readonly isBlocked: boolean;
-  /** Members of the SKU's sets and lists. */
+  /** Purchases that are held and that wait, as they are counted; ids in the SKU's lists. */
   readonly sizes: { readonly holds: number; readonly line: number; readonly tickets: number; readonly orders: number };
   readonly purchases: readonly SlicePurchase[];
   /** Ids that have a place and no readable record. */
@@ -70,7 +72,7 @@ export interface BlockVerbs {
 }
 
 type WireRow =
-  | readonly [string, number, PurchaseStatus, number, number, holdScore: number, lineScore: number]
+  | readonly [string, number, PurchaseStatus, number, number, expiresAt: number, sweptAt: number, linePlace: number]
   | readonly [string];
 type WireSlice = readonly [
   WireCounters,
@@ -93,8 +95,8 @@ function toSlice(seq: number, from: SliceCursor, [counters, reason, sizes, rows,
   const isLast = rows.length === 0 || (cursor.ticket > cursor.lastTicket && cursor.order > cursor.lastOrder);
   const purchases = rows.flatMap((row) => {
     if (row.length === 1) return [];
-    const [purchaseId, version, status, quantity, ticket, holdScore, lineScore] = row;
-    return [{ purchaseId, version, status, quantity, ticket, holdScore, lineScore }];
+    const [purchaseId, version, status, quantity, ticket, expiresAt, sweptAt, linePlace] = row;
+    return [{ purchaseId, version, status, quantity, ticket, expiresAt, sweptAt, linePlace }];
   });
   const missing = rows.flatMap((row) => (row.length === 1 ? [row[0]] : []));
   const isBlocked = reason !== '';

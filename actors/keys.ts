@@ -9,6 +9,9 @@ export const keys = {
   outbox: (partition: number): string => `${tag(partition)}outbox`,
   /** Channel: what a script changed, and payment readiness. */
   feed: (partition: number): string => `${tag(partition)}feed`,
+  /** Sorted sets by time: whose holds end, whose line is to be looked at, which sale changes (scripts/lua/include/keys.lua). */
+  agendas: (partition: number): readonly string[] =>
+    ['deadlines', 'admissions', 'schedule'].map((name) => tag(partition) + name),
   /** Pattern: every key of the partition. */
   all: (partition: number): string => `${tag(partition)}*`,
 } as const;

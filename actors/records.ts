@@ -56,7 +56,7 @@ export interface SkuCounters {
   readonly sold: number;
   /** Waiting units, not purchases. */
   readonly waiting: number;
-  /** Ticket at the head of the line; `lastTicket + 1` when nobody waits. */
+  /** Ticket at the head of the line, or, for a moment after hundreds left at once, an earlier one; `lastTicket + 1` when nobody waits. */
   readonly head: number;
   readonly lastTicket: number;
   /** Only of a bucket: 1 + the units that are unsold in all buckets of the sale, at most. */

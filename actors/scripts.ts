@@ -35,3 +35,6 @@ export const scripts = {
   skuBlocks: load('sku-blocks'),
   auditSlice: load('audit-slice'),
 } as const;
+
+/** How these scripts lay out keys and purchases (scripts/lua/include/form.lua): what a fence names as its `form`. */
+export const LAYOUT_FORM = /^local FORM = '(\d+)'$/m.exec(scripts.attach.source)?.[1] ?? '';

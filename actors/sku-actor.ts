@@ -12,6 +12,8 @@ import {
   RESERVE_BATCH_MAX,
   RETRY_DELAY_MS,
 } from '../core/constants.ts';
+import { fault, messageOf } from '../core/errors.ts';
+import { keepLast } from '../core/last-made.ts';
 import { histogram, type Tally, tallies } from '../core/metrics.ts';
 import { createSoldOutMemory } from './sold-out-memory.ts';
 import type { StockFeed } from './stock-feed.ts';
@@ -90,11 +92,18 @@ export function createCounter(deps: { stock: StockStore; clock: Clock; feed?: St
     return true;
   }
 
+  const keyOf = keepLast((saleId: string, sku: string) => `${saleId} ${sku}`);
+
   return {
-    async buy(request, deadlineAt, isAbandoned) {
+    // Not async: a crowd of promises that only hand on what another one has.
+    buy(request, deadlineAt, isAbandoned) {
       const { saleId, sku, quantity, hasKey } = request;
-      if (!hasKey && isSoldOut(saleId, sku, quantity)) return { kind: 'refused', code: 'SOLD_OUT' };
-      return directory.get(`${saleId} ${sku}`).ask(request, deadlineAt, isAbandoned);
+      if (!hasKey && isSoldOut(saleId, sku, quantity)) return Promise.resolve({ kind: 'refused', code: 'SOLD_OUT' });
+      try {
+        return directory.get(keyOf(saleId, sku)).ask(request, deadlineAt, isAbandoned);
+      } catch (error) {
+        return Promise.reject(error instanceof Error ? error : fault('INTERNAL', messageOf(error)));
+      }
     },
     isSoldOut,
     async drain() {

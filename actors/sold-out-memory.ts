@@ -2,6 +2,7 @@
 // replaces a newer one, and a memory is good for a quarter of a second: then one request asks Redis again.
 import type { Clock } from '../core/clock.ts';
 import { ACTORS_MAX, SOLD_OUT_MEMORY_MS } from '../core/constants.ts';
+import { keepLast } from '../core/last-made.ts';
 import type { SkuCounters } from './records.ts';
 
 export interface SoldOutMemory {
@@ -15,10 +16,11 @@ const unsoldOf = ({ loaded, sold, everywhere = 0 }: SkuCounters): number => Math
 
 export function createSoldOutMemory(clock: Clock): SoldOutMemory {
   const known = new Map<string, { version: number; remaining: number; until: number }>();
+  const keyOf = keepLast((saleId: string, sku: string) => `${saleId} ${sku}`);
 
   return {
     update(counters) {
-      const key = `${counters.saleId} ${counters.sku}`;
+      const key = keyOf(counters.saleId, counters.sku);
       const earlier = known.get(key);
       if (earlier && earlier.version > counters.version) return;
       const isSelling = counters.saleStatus === 'OPEN' || counters.saleStatus === 'SCHEDULED';
@@ -28,7 +30,7 @@ export function createSoldOutMemory(clock: Clock): SoldOutMemory {
       known.set(key, { version: counters.version, remaining, until: clock.now() + SOLD_OUT_MEMORY_MS });
     },
     isSoldOut(saleId, sku, quantity) {
-      const memory = known.get(`${saleId} ${sku}`);
+      const memory = known.get(keyOf(saleId, sku));
       return memory !== undefined && quantity > memory.remaining && clock.now() < memory.until;
     },
     clear: () => known.clear(),

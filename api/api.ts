@@ -1,5 +1,6 @@
 // The API process as a value: connections, shop, door, all wired, with a start and an orderly end. main.ts runs one per
 // process; tests run several in one. Redis and Postgres may be away at any time, the start included.
+import { createAgenda } from '../actors/agenda.ts';
 import { createHoldSweeper } from '../actors/hold-sweeper.ts';
 import { createCounter } from '../actors/sku-actor.ts';
 import { createStockFeed } from '../actors/stock-feed.ts';
@@ -49,7 +50,7 @@ export async function startApi(config: RuntimeConfig, log: Log, limits?: ServerL
   const feed = createStockFeed({ redisUrl: config.redisUrl, log });
   const stock = createStockStore({ redis, replicas: config.redisReplicas ?? 0 });
   const counter = createCounter({ stock, clock, feed });
-  const sweeper = createHoldSweeper({ stock, clock, log });
+  const sweeper = createHoldSweeper({ stock, clock, log, findDue: createAgenda({ redis, redisUrl: config.redisUrl }) });
   const shop = createShop({ config, postgres, stock, counter, feed, queue, clock, log });
 
   const followEpoch = createEpochFollower({ postgres, stock });

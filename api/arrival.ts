@@ -12,6 +12,8 @@ export interface Arrival {
 
 export interface Answer {
   status: number;
+  /** Whether the headers of every answer of the API (security-headers.ts) go before its own. */
+  isApi: boolean;
   headers: (readonly [name: string, value: string])[];
   /** Empty for none. */
   body: string;

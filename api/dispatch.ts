@@ -10,7 +10,8 @@ import { answerProblem, answerPreflight, answerReply } from './answers.ts';
 import type { Admitted, Answer, Arrival, Begun, Unread } from './arrival.ts';
 import { bearerToken, isAllowed } from './auth.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
-import { isJsonType, parseJson, parseQuery, readIdempotencyKey, readRequestId, validate } from './input.ts';
+import { createBodyReader } from './body-reader.ts';
+import { isJsonType, parseQuery, readIdempotencyKey, readRequestId, validate } from './input.ts';
 import { BODY_LIMIT_BYTES, REQUEST_DEADLINE_MS } from '../core/constants.ts';
 import { toFault } from './problem.ts';
 import { createRouteTable } from './route-table.ts';
@@ -19,8 +20,11 @@ const NO_BODY = Buffer.alloc(0);
 
 export interface Dispatcher {
   begin(arrival: Arrival): Begun;
-  /** At once where the handler answers at once: a crowd that hears "sold out" waits for nothing. `body` is read before it returns. */
-  finish(admitted: Admitted, body: Buffer): Answer | Promise<Answer>;
+  /**
+   * The answer, where the handler answers at once: a crowd that hears "sold out" waits for nothing. Else undefined, and `later` is
+   * called with it, once. `body` is read before it returns.
+   */
+  finish(admitted: Admitted, body: Buffer, later: (answer: Answer) => void, now?: number): Answer | undefined;
   /** For what only the server sees: a body too large or too slow, a handler that is overdue. */
   refuse(admitted: Admitted, code: 'BODY_TOO_LARGE' | 'REQUEST_TIMEOUT' | 'OUTCOME_UNKNOWN', detail: string): Answer;
   /** For what is turned away unread. Says so cheaply: no fault is made, since nothing was looked at that could be wrong. */
@@ -77,10 +81,12 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
   const idPrefix = randomId('req_');
   let requests = 0;
   let isStopping = false;
+  const readJson = createBodyReader();
+  let lastRead: { from: unknown; params: unknown } = { from: undefined, params: undefined };
 
   function nextRequestId(arrival: Arrival): string {
     requests += 1;
-    return readRequestId(arrival.header('x-request-id')) ?? `${idPrefix}-${requests.toString(36)}`;
+    return readRequestId(arrival.header('x-request-id')) ?? `${idPrefix}-${requests}`;
   }
 
   function answerError(error: unknown, path: string, requestId: string, routeName: string): Answer {
@@ -98,10 +104,11 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     requestId: string,
   ): Admitted {
     const token = bearerToken(arrival.header('authorization'));
-    const caller: Caller | undefined = gatekeeper.identify(token, route.access, arrival);
-    if (!isAllowed(route.access, caller)) throw fault('FORBIDDEN', 'your role does not allow this');
-    gatekeeper.admit(caller, arrival, route.path);
+    // Read once: the clock is a call out of JavaScript.
     const startedAt = clock.now();
+    const caller: Caller | undefined = gatekeeper.identify(token, route.access, arrival, startedAt);
+    if (!isAllowed(route.access, caller)) throw fault('FORBIDDEN', 'your role does not allow this');
+    gatekeeper.admit(caller, arrival, route.path, startedAt);
     const request: Unread = {
       caller,
       idempotencyKey: readIdempotencyKey(arrival.header('idempotency-key')),
@@ -117,26 +124,31 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
       body: undefined,
     };
     const hasBody = checkBodyHead(route, arrival);
-    return { kind: 'admitted', route, params, query: arrival.query, request, hasBody, startedAt };
+    const query = route.query === undefined ? '' : arrival.query;
+    return { kind: 'admitted', route, params, query, request, hasBody, startedAt };
   }
 
   function readBody(route: Route, bytes: Buffer): unknown {
     if (route.bodyKind !== 'json' || route.body === undefined) return undefined;
-    if (bytes.length > 0) return validate(route.body, parseJson(bytes), 'body');
+    if (bytes.length > 0) return readJson(route, route.body, bytes);
     if (route.isBodyOptional) return validate(route.body, {}, 'body');
     throw fault('INVALID_JSON', 'a JSON body is required');
   }
 
   function readParams(route: Route, params: Readonly<Record<string, string>>): unknown {
     if (route.params === undefined) return undefined;
+    // The table gives the same object for the same path.
+    if (lastRead.from === params) return lastRead.params;
     const result = route.params.safeParse(params);
     // What cannot be the name of anything names nothing.
     if (!result.success) throw fault('NOT_FOUND', 'there is nothing at this address');
+    lastRead = { from: params, params: Object.freeze(result.data) };
     return result.data;
   }
 
-  function handle({ route, request, params, query }: Admitted, bytes: Buffer): RouteReply | Promise<RouteReply> {
-    request.deadlineAt = clock.now() + REQUEST_DEADLINE_MS;
+  function handle(admitted: Admitted, bytes: Buffer, now: number): RouteReply | Promise<RouteReply> {
+    const { route, request, params, query } = admitted;
+    request.deadlineAt = now + REQUEST_DEADLINE_MS;
     // The bytes are the server's own after this call; a handler that wants them keeps them for longer.
     if (route.bodyKind === 'raw') request.rawBody = Buffer.from(bytes);
     request.params = readParams(route, params);
@@ -145,9 +157,8 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     return route.handle(request);
   }
 
-  function answer({ route, request, startedAt }: Admitted, reply: RouteReply): Answer {
+  function answer({ route, request, startedAt }: Admitted, reply: RouteReply, now: number): Answer {
     countAnswer(route.path, reply.status);
-    const now = clock.now();
     observeDuration(route.path, now - startedAt);
     if (reply.refusal !== undefined) return answerProblem(reply.refusal, request.path, request.requestId, now);
     return answerReply(reply, request.requestId);
@@ -158,9 +169,9 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     return answerError(error, request.path, request.requestId, route.path);
   }
 
-  function answerSafely(admitted: Admitted, reply: RouteReply): Answer {
+  function answerSafely(admitted: Admitted, reply: RouteReply, now: number): Answer {
     try {
-      return answer(admitted, reply);
+      return answer(admitted, reply, now);
     } catch (error) {
       return fail(admitted, error);
     }
@@ -186,14 +197,16 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
       }
     },
 
-    finish(admitted, body) {
+    finish(admitted, body, later, now = clock.now()) {
       try {
-        const reply = handle(admitted, body);
-        if (!(reply instanceof Promise)) return answerSafely(admitted, reply);
-        return reply.then(
-          (late) => answerSafely(admitted, late),
-          (error: unknown) => fail(admitted, error),
+        const reply = handle(admitted, body, now);
+        if (!(reply instanceof Promise)) return answerSafely(admitted, reply, now);
+        // Neither of both throws, so nothing is left of this promise.
+        void reply.then(
+          (late) => later(answerSafely(admitted, late, clock.now())),
+          (error: unknown) => later(fail(admitted, error)),
         );
+        return undefined;
       } catch (error) {
         return fail(admitted, error);
       }
@@ -208,7 +221,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
       requests += 1;
       countAnswer('shed', 503);
       const cause = { code: isStopping ? 'SHUTTING_DOWN' : 'OVERLOADED', retryAfterSeconds } as const;
-      return answerProblem(cause, path, `${idPrefix}-${requests.toString(36)}`, clock.now());
+      return answerProblem(cause, path, `${idPrefix}-${requests}`, clock.now());
     },
 
     stop() {

@@ -1,12 +1,12 @@
 // What the door counts. Label sets are bound once: binding them per request costs more than the count itself.
-import { counter, gauge, histogram, type Tally, tallies } from '../core/metrics.ts';
+import { counter, gauge, type Spread, spreads, type Tally, tallies } from '../core/metrics.ts';
 
 const answers = tallies('doorbuster_http_answers_total', 'HTTP answers, by route and status', ['route', 'status']);
-const durations = histogram('doorbuster_http_request_seconds', 'From the head of a request to its answer', ['route']);
+const durations = spreads('doorbuster_http_request_seconds', 'From the head of a request to its answer', 'route');
 
 /** By route, then by status: looked up with every answer, and neither has to be joined into a key. */
 const boundAnswers = new Map<string, Map<number, Tally>>();
-const boundDurations = new Map<string, { observe(seconds: number): void }>();
+const boundDurations = new Map<string, Spread>();
 
 /** `route` is a path pattern of the table, never a client's path: the number of labels is bounded. */
 export function countAnswer(route: string, status: number): void {
@@ -26,7 +26,7 @@ export function countAnswer(route: string, status: number): void {
 export function observeDuration(route: string, milliseconds: number): void {
   let bound = boundDurations.get(route);
   if (bound === undefined) {
-    bound = durations.labels(route);
+    bound = durations(route);
     boundDurations.set(route, bound);
   }
   bound.observe(milliseconds / 1000);

@@ -12,7 +12,7 @@ import {
 import type { Admitted, Answer } from './arrival.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { pendingRequests } from './door-metrics.ts';
-import { type Response, write } from './http-bytes.ts';
+import { type Response, write, writeCorked } from './http-bytes.ts';
 import { type Concurrency, createRejectionLane, isNewcomer, type Rejection } from './load-shedding.ts';
 
 /** One request that is not answered yet. */
@@ -33,7 +33,7 @@ export interface Exchanges {
   begin(res: Response, admitted: Admitted, method: string, deadlineAt: number, isReading: boolean): Exchange;
   settle(exchange: Exchange, answer: Answer): void;
   abandon(exchange: Exchange): void;
-  /** Its body is here: answers it when the handler has. */
+  /** Its body is here: answers it when the handler has. Called within the call that brought the body. */
   run(exchange: Exchange, body: Buffer): void;
   /** Turns one away, now or a little later. `mustEnd` ends the connection. */
   turnAway(res: Response, path: string, isHead: boolean, mustEnd: boolean): void;
@@ -62,15 +62,15 @@ export function createExchanges({ dispatcher, concurrency, clock }: ExchangesDep
   let lagMs = 0;
 
   /** A client that gave up has waited too long as well, and is the one to learn from where all do. */
-  function observe({ isNewcomer: isNew, admitted }: Exchange): void {
-    if (isNew) concurrency.observe(lagMs + clock.now() - admitted.startedAt);
+  function observe({ isNewcomer: isNew, admitted }: Exchange, now = clock.now()): void {
+    if (isNew) concurrency.observe(lagMs + now - admitted.startedAt);
   }
 
-  function settle(exchange: Exchange, answer: Answer): void {
-    if (pending.delete(exchange)) observe(exchange);
+  function settle(exchange: Exchange, answer: Answer, writeOut = write, now?: number): void {
+    if (pending.delete(exchange)) observe(exchange, now);
     if (exchange.isDone) return;
     exchange.isDone = true;
-    write(exchange.res, answer, exchange.isHead, isStopping);
+    writeOut(exchange.res, answer, exchange.isHead, isStopping);
   }
 
   /** The more are turned away, the later they had better come back. */
@@ -92,17 +92,17 @@ export function createExchanges({ dispatcher, concurrency, clock }: ExchangesDep
       pending.add(exchange);
       return exchange;
     },
-    settle,
+    settle: (exchange, answer) => settle(exchange, answer),
     abandon(exchange) {
       exchange.isDone = true;
       if (pending.delete(exchange)) observe(exchange);
     },
     run(exchange, body) {
       exchange.isReading = false;
-      exchange.deadlineAt = clock.now() + REQUEST_DEADLINE_MS + REQUEST_GRACE_MS;
-      const answer = dispatcher.finish(exchange.admitted, body);
-      if (answer instanceof Promise) void answer.then((late) => settle(exchange, late));
-      else settle(exchange, answer);
+      const now = clock.now();
+      exchange.deadlineAt = now + REQUEST_DEADLINE_MS + REQUEST_GRACE_MS;
+      const answer = dispatcher.finish(exchange.admitted, body, (late) => settle(exchange, late), now);
+      if (answer !== undefined) settle(exchange, answer, writeCorked, now);
     },
     turnAway(res, path, isHead, mustEnd) {
       const rejection: Rejection = {

@@ -22,13 +22,14 @@ export interface Peer {
   readonly address: string;
 }
 
+/** `now` is the clock's, where the caller has just read it. */
 export interface Gatekeeper {
   /** Throws 401 (or 429, for an address that forges too often) when the route needs a caller and there is none. */
-  identify(token: string | undefined, access: Access, peer: Peer): Caller | undefined;
+  identify(token: string | undefined, access: Access, peer: Peer, now?: number): Caller | undefined;
   /** The same for a socket, which also needs to know when the token ends. */
   authenticate(token: string | undefined, peer: Peer): Extract<Authentication, { kind: 'caller' }>;
   /** Throws 429 when a buyer, or an address without a token, asks too often. */
-  admit(caller: Caller | undefined, peer: Peer, path: string): void;
+  admit(caller: Caller | undefined, peer: Peer, path: string, now?: number): void;
 }
 
 /** Probes, and the provider, whose events come from few addresses and carry a signature. */
@@ -51,26 +52,31 @@ export function createGatekeeper(authenticator: Authenticator, clock: Clock, sha
     throw fault('RATE_LIMITED', 'too many failed authentications', { retryAfterSeconds: waitSeconds });
   }
 
-  function authenticate(token: string | undefined, peer: Peer): Extract<Authentication, { kind: 'caller' }> {
+  function authenticate(
+    token: string | undefined,
+    peer: Peer,
+    now?: number,
+  ): Extract<Authentication, { kind: 'caller' }> {
     if (token === undefined) throw fault('UNAUTHENTICATED', 'a bearer token is required');
-    const result = authenticator.verify(token);
+    const result = authenticator.verify(token, now);
     if (result.kind === 'caller') return result;
     if (result.code === 'TOKEN_EXPIRED') throw fault('TOKEN_EXPIRED', result.detail);
     return forged(peer, result.detail);
   }
 
   return {
-    authenticate,
-    identify(token, access, peer) {
-      if (access !== 'public') return authenticate(token, peer).caller;
+    authenticate: (token, peer) => authenticate(token, peer),
+    identify(token, access, peer, now) {
+      if (access !== 'public') return authenticate(token, peer, now).caller;
       if (token === undefined) return undefined;
-      const result = authenticator.verify(token);
+      const result = authenticator.verify(token, now);
       return result.kind === 'caller' ? result.caller : undefined;
     },
-    admit(caller, peer, path) {
+    admit(caller, peer, path, now) {
       // Operators and services are trusted not to click too fast.
       if (!isLimited(path) || (caller !== undefined && caller.role !== 'USER')) return;
-      const waitSeconds = caller === undefined ? strangers.take(networkOf(peer.address)) : buyers.take(caller.userId);
+      const waitSeconds =
+        caller === undefined ? strangers.take(networkOf(peer.address), now) : buyers.take(caller.userId, now);
       if (waitSeconds > 0) throw fault('RATE_LIMITED', 'too many requests', { retryAfterSeconds: waitSeconds });
     },
   };

@@ -4,7 +4,7 @@ import type { SkuCounters } from '../actors/records.ts';
 import type { StockStore } from '../actors/stock-store.ts';
 import { LINE_GROUP_SOCKETS } from '../core/constants.ts';
 import { toLine } from '../shop/sales/sales.ts';
-import { type LinePress, newSchedule, type Told } from './line-press.ts';
+import { type Audience, type LinePress, newSchedule, type Told } from './line-press.ts';
 import { encodeFrame, type Frame } from './socket-codec.ts';
 
 export interface LineBoard {
@@ -22,7 +22,7 @@ export interface LineBoard {
 export type Publish = (topic: string, frame: Frame, isBinary: boolean) => void;
 
 /** Watchers of one line in one kind of frame, as many as one turn may tell. */
-interface Group {
+interface Group extends Audience {
   readonly line: Line;
   readonly topic: string;
   readonly isBinary: boolean;
@@ -36,7 +36,7 @@ interface Line extends Told {
   readonly sku: string;
   counters: SkuCounters | undefined;
   watchers: number;
-  readonly groups: Group[];
+  readonly audiences: Group[];
   /** What it says, encoded once a version and kind. */
   written: { version: number; text: Frame | undefined; binary: Frame | undefined };
 }
@@ -73,30 +73,36 @@ export function createLineBoard({ stock, press, publish }: LineBoardDependencies
 
   function openLine(saleId: string, sku: string): Line {
     const line: Line = {
-      ...{ saleId, sku, counters: undefined, watchers: 0, groups: [], schedule: newSchedule() },
+      ...{ saleId, sku, counters: undefined, watchers: 0, audiences: [], schedule: newSchedule() },
       written: { version: -1, text: undefined, binary: undefined },
-      get groupCount() {
-        return line.groups.length;
-      },
-      tellGroup(place) {
-        const { counters, groups: all } = line;
-        const group = all[place];
-        if (group === undefined || counters === undefined || group.toldVersion >= counters.version) return;
-        group.toldVersion = counters.version;
-        publish(group.topic, frameOf(line, counters, group.isBinary), group.isBinary);
-      },
     };
     lines.set(keyOf(saleId, sku), line);
     return line;
   }
 
   function openGroup(line: Line, isBinary: boolean): Group {
-    const numbers = new Set(line.groups.map(({ topic }) => topic));
+    const numbers = new Set(line.audiences.map(({ topic }) => topic));
     for (let number = 0; ; number += 1) {
       const topic = `${isBinary ? 'b' : 't'}${number} ${keyOf(line.saleId, line.sku)}`;
       if (numbers.has(topic)) continue;
-      const group: Group = { line, topic, isBinary, size: 0, toldVersion: -1 };
-      line.groups.push(group);
+      const group: Group = {
+        ...{
+          line,
+          topic,
+          isBinary,
+          size: 0,
+          toldVersion: -1,
+          waitingSince: undefined,
+          toldAt: Number.NEGATIVE_INFINITY,
+        },
+        tell() {
+          const { counters } = line;
+          if (counters === undefined || group.toldVersion >= counters.version) return;
+          group.toldVersion = counters.version;
+          publish(topic, frameOf(line, counters, isBinary), isBinary);
+        },
+      };
+      line.audiences.push(group);
       groups.set(topic, group);
       return group;
     }
@@ -117,7 +123,7 @@ export function createLineBoard({ stock, press, publish }: LineBoardDependencies
     watch(saleId, sku, isBinary) {
       const line = lines.get(keyOf(saleId, sku)) ?? openLine(saleId, sku);
       const hasRoom = (group: Group): boolean => group.isBinary === isBinary && group.size < LINE_GROUP_SOCKETS;
-      const group = line.groups.find(hasRoom) ?? openGroup(line, isBinary);
+      const group = line.audiences.find(hasRoom) ?? openGroup(line, isBinary);
       group.size += 1;
       line.watchers += 1;
       return group.topic;
@@ -131,7 +137,7 @@ export function createLineBoard({ stock, press, publish }: LineBoardDependencies
       line.watchers -= 1;
       if (group.size === 0) {
         groups.delete(topic);
-        line.groups.splice(line.groups.indexOf(group), 1);
+        line.audiences.splice(line.audiences.indexOf(group), 1);
       }
       if (line.watchers === 0) lines.delete(keyOf(line.saleId, line.sku));
     },

@@ -65,19 +65,46 @@ function wordingOf(code: ErrorCode): Wording {
   return wording;
 }
 
-/** Put together from pieces: a sold-out crowd gets nothing else, and to make an object of eleven members of each is a tenth of the door. */
-export function toProblem(cause: Cause, path: string, requestId: string, nowMs: number): Problem {
-  const { status } = ERRORS[cause.code];
-  const { head, tail, title } = wordingOf(cause.code);
-  const detail = cause.detail ? JSON.stringify(cause.detail) : title;
+/** What a crowd's answers have in common: of one code, about one place, with the same members. */
+interface Frame {
+  readonly code: ErrorCode;
+  readonly detail: string | undefined;
+  readonly path: string;
+  readonly members: Cause['members'];
+  /** Before the timestamp, between it and the request's id, and after what only some have. */
+  readonly before: string;
+  readonly between: string;
+  readonly after: string;
+}
+
+function frameOf({ code, detail, members }: Cause, path: string): Frame {
+  const { head, tail, title } = wordingOf(code);
+  const told = detail ? JSON.stringify(detail) : title;
   const place = JSON.stringify(path);
-  const retryAfterSeconds = retryAfter(cause, status);
-  let body = `${head},"detail":${detail},"instance":${place},"timestamp":"${writeInstant(nowMs)}",${tail}`;
-  body += `,"message":${detail},"path":${place},"requestId":${JSON.stringify(requestId)}`;
-  if (cause.fields !== undefined) body += `,"fields":${JSON.stringify(cause.fields)}`;
-  if (retryAfterSeconds !== undefined) body += `,"retryAfterSeconds":${retryAfterSeconds}`;
-  for (const [name, value] of Object.entries(cause.members ?? {})) {
-    if (value !== undefined) body += `,${JSON.stringify(name)}:${JSON.stringify(value)}`;
+  const before = `${head},"detail":${told},"instance":${place},"timestamp":"`;
+  const between = `",${tail},"message":${told},"path":${place},"requestId":"`;
+  let after = '';
+  for (const [name, value] of Object.entries(members ?? {})) {
+    if (value !== undefined) after += `,${JSON.stringify(name)}:${JSON.stringify(value)}`;
   }
-  return { status, retryAfterSeconds, body: `${body}}` };
+  return { code, detail, path, members, before, between, after: `${after}}` };
+}
+
+let last: Frame | undefined;
+
+/**
+ * Put together from pieces: a sold-out crowd gets nothing else, and to make an object of eleven members of each is a tenth of the
+ * door. `requestId` has no character that JSON would escape (input.ts). Whoever gives the same object as `members` again means the
+ * same members.
+ */
+export function toProblem(cause: Cause, path: string, requestId: string, nowMs: number): Problem {
+  const { code, detail, members, fields } = cause;
+  const isSame = last?.code === code && last.detail === detail && last.members === members && last.path === path;
+  const frame = isSame && last !== undefined ? last : (last = frameOf(cause, path));
+  const { status } = ERRORS[code];
+  const retryAfterSeconds = retryAfter(cause, status);
+  let body = `${frame.before}${writeInstant(nowMs)}${frame.between}${requestId}"`;
+  if (fields !== undefined) body += `,"fields":${JSON.stringify(fields)}`;
+  if (retryAfterSeconds !== undefined) body += `,"retryAfterSeconds":${retryAfterSeconds}`;
+  return { status, retryAfterSeconds, body: body + frame.after };
 }

@@ -2,12 +2,13 @@
 // A request is decided here, without asking anybody; what was taken is told to the other processes by api/rate-share.ts.
 import type { Clock } from '../core/clock.ts';
 import { RATE_REPORT_SHARE } from '../core/constants.ts';
+import { BucketTable } from './bucket-table.ts';
 import { refusedRequests } from './door-metrics.ts';
 import type { RateShare } from './rate-share.ts';
 
 export interface RateLimit {
-  /** Takes one token; answers 0, or the seconds until there is one again. */
-  take(key: string): number;
+  /** Takes one token; answers 0, or the seconds until there is one again. `now` where the caller has just read the clock. */
+  take(key: string, now?: number): number;
   readonly size: number;
 }
 
@@ -54,43 +55,81 @@ export interface RateLimitOptions extends NamedRate {
   share?: RateShare | undefined;
 }
 
+/**
+ * A bucket for whoever has it for longer than a call, since what the other processes took comes off it later: that of the table,
+ * and where the table has forgotten it, as it was.
+ */
+class KeptBucket implements SharedBucket {
+  private readonly table: BucketTable;
+  private readonly key: string;
+  private readonly last: SharedBucket;
+
+  constructor(table: BucketTable, key: string, last: SharedBucket) {
+    this.table = table;
+    this.key = key;
+    this.last = { ...last };
+  }
+
+  get tokens(): number {
+    return this.read().tokens;
+  }
+  set tokens(tokens: number) {
+    this.change({ tokens });
+  }
+  get filledAt(): number {
+    return this.read().filledAt;
+  }
+  set filledAt(filledAt: number) {
+    this.change({ filledAt });
+  }
+  get taken(): number {
+    return this.read().taken;
+  }
+  set taken(taken: number) {
+    this.change({ taken });
+  }
+  get isLow(): boolean {
+    return this.read().isLow;
+  }
+  set isLow(isLow: boolean) {
+    this.change({ isLow });
+  }
+
+  private read(): SharedBucket {
+    this.table.peek(this.key, this.last);
+    return this.last;
+  }
+
+  private change(part: Partial<SharedBucket>): void {
+    const place = this.table.peek(this.key, this.last);
+    Object.assign(this.last, part);
+    if (place !== undefined) this.table.write(place, this.last);
+  }
+}
+
+const emptyBucket = (): SharedBucket => ({ tokens: 0, filledAt: 0, taken: 0, isLow: false });
+
 export function createRateLimit(options: RateLimitOptions): RateLimit {
   const { name, burst, maxBuckets, clock, share } = options;
   const reportFrom = Math.max(1, Math.floor(burst * RATE_REPORT_SHARE));
   const refused = refusedRequests.labels(name);
-  // Two generations: when the young one is half of what is allowed, the old one is dropped whole. Eviction costs nothing.
-  let young = new Map<string, SharedBucket>();
-  let old = new Map<string, SharedBucket>();
-
-  function bucketOf(key: string, now: number): SharedBucket {
-    const known = young.get(key);
-    if (known !== undefined) return known;
-    const bucket = old.get(key) ?? { tokens: burst, filledAt: now, taken: 0, isLow: false };
-    old.delete(key);
-    if (young.size >= maxBuckets / 2) {
-      old = young;
-      young = new Map();
-    }
-    young.set(key, bucket);
-    return bucket;
-  }
+  const table = new BucketTable(maxBuckets, burst);
+  const bucket = emptyBucket();
 
   return {
-    take(key) {
-      const now = clock.now();
-      const bucket = bucketOf(key, now);
+    take(key, now = clock.now()) {
+      const place = table.read(key, now, bucket);
       const waitSeconds = takeToken(bucket, options, now);
-      if (waitSeconds > 0) {
-        refused.inc();
-        return waitSeconds;
+      if (waitSeconds === 0 && share !== undefined) bucket.taken += 1;
+      table.write(place, bucket);
+      if (waitSeconds > 0) refused.inc();
+      else if (share !== undefined && (bucket.isLow || bucket.taken >= reportFrom)) {
+        share.report(options, key, new KeptBucket(table, key, bucket));
       }
-      if (share === undefined) return 0;
-      bucket.taken += 1;
-      if (bucket.isLow || bucket.taken >= reportFrom) share.report(options, key, bucket);
-      return 0;
+      return waitSeconds;
     },
     get size() {
-      return young.size + old.size;
+      return table.size;
     },
   };
 }

@@ -17,7 +17,7 @@ import { type ConnectionLimit, readConnectionLimit } from './connection-limit.ts
 import type { Answer } from './arrival.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { createExchanges, type Exchange, type Exchanges } from './exchanges.ts';
-import { isBodyLarge, toArrival, write } from './http-bytes.ts';
+import { isBodyLarge, toArrival, write, writeCorked } from './http-bytes.ts';
 import { LentSocket } from './lent-socket.ts';
 import { type Concurrency, createConcurrency } from './load-shedding.ts';
 import type { Session } from './socket-session.ts';
@@ -115,19 +115,20 @@ function serveHttp(
   app.any('/*', (res, req) => {
     const method = req.getCaseSensitiveMethod();
     const isHead = method === 'HEAD';
+    const path = req.getUrl();
     const isCrowded = connections.count > limit.answered;
-    if (isCrowded || !exchanges.hasRoom(method, req.getUrl())) {
+    if (isCrowded || !exchanges.hasRoom(method, path)) {
       const isLarge = isBodyLarge({ header: (name) => req.getHeader(name) });
-      exchanges.turnAway(res, req.getUrl(), isHead, isCrowded || isLarge);
+      exchanges.turnAway(res, path, isHead, isCrowded || isLarge);
       return;
     }
-    const arrival = toArrival(res, req, addressOf);
+    const arrival = toArrival(res, req, addressOf, method, path);
     // Never throws: a response without an abort handler, left for whatever reason, ends the process.
     const begun = dispatcher.begin(arrival);
     if (begun.kind === 'answered') {
       const isLast = exchanges.isStopping || isBodyLarge(arrival);
       if (isLast) leave(res, begun.answer, isHead);
-      else write(res, begun.answer, isHead, false);
+      else writeCorked(res, begun.answer, isHead, false);
       return;
     }
     const readsBody = begun.hasBody && begun.route.bodyKind !== 'none';
@@ -154,7 +155,7 @@ function serveSockets(
       const arrival = toArrival(res, req, addressOf);
       const upgraded = upgrader.begin(arrival);
       if (upgraded.kind === 'answered') {
-        write(res, upgraded.answer, false, false);
+        writeCorked(res, upgraded.answer, false, false);
         return;
       }
       const data: SocketData = {

@@ -1,4 +1,4 @@
-// Every tuned number of the system, with its unit in its name and its reason beside it.
+// Every tuned number of the system but those of the scripts alone (scripts/constants.ts), with its unit in its name and its reason beside it.
 // Nothing else may hold a tuned number; nothing here may read the environment (that is config.ts).
 // Grouped by subject; append to the group a number belongs to.
 
@@ -45,10 +45,20 @@ export const SWEEP_INTERVAL_MS = 250;
 /** Slices of due holds after which the sweep looks at openings and lines again: one round trip a slice, not three. 100,000 due
  *  at once ended in 3.4 s so, with a fifth of the admissions; one slice a process at a time and pauses: 10.6 s, and half. */
 export const SWEEP_SLICES_A_ROUND = 16;
+/** Between two slices of one process, as long as no hold is late by more than the second: with API and workers 22,000 holds a second,
+ *  so that 100,000 end within 5 s and leave a core of two to who buys meanwhile. As fast as possible they left a fifth of it. */
+export const SWEEP_SLICE_SPACING_MS = 23;
+export const SWEEP_HURRY_LAG_MS = 4 * SECOND_MS;
 /** The line's head is published per SKU at most this often: a person cannot read faster, and it is one message, not one per buyer. */
 export const LINE_BROADCAST_INTERVAL_MS = 100;
-/** The part of a process's time in which lines are told to a large audience: 10,000 sockets take about 50 ms. */
-export const LINE_TELLING_SHARE_MAX = 0.25;
+/** Whoever watches a line knows of a change within this: of 10 a second, an audience of 20,000 hears every third. */
+export const LINE_TOLD_WITHIN_MS = 250;
+/** Of that, what the writes take, and a machine that is busy. */
+export const LINE_TOLD_MARGIN_MS = 40;
+/** Between two turns of telling, however fast a line changes: each tells its part of the audience. */
+export const LINE_TURN_MIN_MS = 50;
+/** The part of a process's time in which lines are told to a large audience, at 8.8 us a socket: a third of 10,000, ten times a second. */
+export const LINE_TELLING_SHARE_MAX = 0.3;
 /** Watchers that are told in one turn: some ms of writes, which a buyer of the same process waits for. */
 export const LINE_GROUP_SOCKETS = 1_000;
 /** Who is refused by a full line comes back when the next hold ends, and not later than this. */
@@ -64,8 +74,9 @@ export const RETENTION_AFTER_CLOSE_MS = 24 * HOUR_MS;
 
 /** Records that may wait for Postgres before reserve answers BACKLOG_FULL: estimated at 250 bytes each, 125 MB of Redis. */
 export const OUTBOX_BACKLOG_MAX_RECORDS = 500_000;
-/** Records in one apply job: multi-row writes gain nothing beyond (107,000 rows/s at 500), and a poison record is bisected out of it. */
-export const APPLY_RECORDS_MAX = 1_000;
+/** Records in one apply job: all that RELAY_GATHER_MS brings at 25,000/s, since a job costs some 6 ms of processor time however small. Rows
+ *  gain nothing beyond some hundreds; a poison record is bisected out. */
+export const APPLY_RECORDS_MAX = 2_000;
 /** What one script call did to many alike is sent once a statement, and named by number: some ten in a job of 1,000, in a quiet shop all. */
 export const APPLY_PATTERNS_MAX = 128;
 /** Records of a partition that may be in unfinished jobs; what comes meanwhile waits in the stream and forms larger jobs. */
@@ -158,6 +169,9 @@ export const RATE_REPORT_TIMEOUT_MS = 5 * SECOND_MS;
 export const RATE_DEBT_BURSTS = 4;
 /** Peers whose address is remembered in its one spelling: 2 MB. */
 export const ADDRESSES_REMEMBERED_MAX = 10_000;
+/** Bodies of a route that are remembered with what became of them: 200 KB. A buy has 40 bytes. */
+export const COMMON_BODIES_MAX = 1_000;
+export const COMMON_BODY_BYTES_MAX = 128;
 /** A buy is about 200 bytes, a resume of 50 purchases 2 KB. */
 export const SOCKET_PAYLOAD_BYTES = 16 * 1024;
 /** A socket without a token is closed after this. */
@@ -333,32 +347,10 @@ export const REDIS_SILENCE_LIMIT_MS = 20 * SECOND_MS;
 export const CLUSTER_READY_LIMIT_MS = 20 * SECOND_MS;
 /** Recovery after a crash replays the WAL; a server that lives and works on it is waited for. */
 export const POSTGRES_START_LIMIT_MS = 2 * MINUTE_MS;
-/** A process that died is started again after this pause, doubled at each further death, up to the second. */
-export const RESTART_PAUSE_MS = 100;
-export const RESTART_PAUSE_MAX_MS = 2 * SECOND_MS;
-/** A process that lived this long is a healthy one: its next death starts again at the short pause. */
-export const RESTART_FORGIVEN_AFTER_MS = 10 * SECOND_MS;
-/** Deaths before it was ever ready, after which a start is given up: it is not going to work. */
-export const START_ATTEMPTS_MAX = 3;
-/** From the start of a process to its word that it is ready. */
-export const READY_LIMIT_MS = 60 * SECOND_MS;
-/** How long `npm start` waits for GET /readyz before it says what it waits for. */
-export const READINESS_PATIENCE_MS = 5 * SECOND_MS;
 /** What API and workers get to finish what they have accepted before they are killed. */
 export const STOP_GRACE_MS = 10 * SECOND_MS;
-/** Young generation of V8, a half of it, in API and workers. What a batch makes dies with it: at 64 instead of 16 a purchase cost the API
- *  32 us instead of 38 and the workers 9 instead of 12, for 100 MB more of memory each. */
-export const SEMI_SPACE_MB = 64;
-/** A second Ctrl-C sooner than this is the first one, handed on by npm as well as by the terminal. */
-export const SECOND_SIGNAL_AFTER_MS = 1 * SECOND_MS;
-/** After SIGKILL a process is gone as soon as the system has time for it. */
-export const PROCESS_KILL_LIMIT_MS = 2 * SECOND_MS;
-/** Of the machine's memory, for the private Redis: the other half is for Postgres, Node and a rewrite of the append-only file. */
-export const LOCAL_REDIS_MEMORY_SHARE = 0.5;
-/** How soon `npm start` notices that npm is gone. */
-export const PARENT_WATCH_MS = 500;
 
-// --- Audit and the operators' tools -----------------------------------------------------------------------------
+// --- Audit ------------------------------------------------------------------------------------------------------
 
 /** Readings of a SKU's purchases in the hope that it stands still; a sale in full swing is compared by versions instead. */
 export const AUDIT_CENSUS_PASSES = 2;
@@ -396,15 +388,3 @@ export const AUDIT_LEASE_MS = 15 * SECOND_MS;
 export const AUDIT_AFTER_CLOSE_MS = 1 * HOUR_MS;
 /** Findings of the past that one answer of the API tells of. */
 export const AUDIT_HISTORY_MAX = 100;
-/** Rows of a stock file that one worker thread checks at a time: some ms, so that the progress moves and workers share. */
-export const SEED_CHUNK_ROWS = 5_000;
-/** Errors of a stock file that are listed; their number is always told. */
-export const SEED_ERRORS_MAX = 50;
-/** Calls to the API that a stock file keeps in flight. */
-export const SEED_PARALLEL_CALLS = 8;
-/** Tokens that one worker thread signs at a time: 2,000 take it about 50 ms. */
-export const TOKEN_CHUNK = 2_000;
-/** Fewer tokens than this are signed here: a thread costs more to start. */
-export const TOKEN_POOL_MIN = 1_000;
-/** Tries of an operator's call while the system says "later": with its Retry-After of a second, about 20 s. */
-export const OPS_API_TRIES = 20;

@@ -3,12 +3,15 @@
 // The one home of randomness besides clock.ts. What a prefix means is not known here.
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { PARTITIONS } from './constants.ts';
+import { keepLast } from './last-made.ts';
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'; // Crockford's base32: no i, l, o, u to misread
 const BODY_LENGTH = 26;
 const PATTERN = /^[a-z]{1,12}_([0-9a-z]{2})[0-9a-z]{8,40}$/;
 
-// One call for many ids: a random byte at a time costs a system call each.
+const CODES = Uint8Array.from(ALPHABET, (character) => character.charCodeAt(0));
+
+// One call for many ids: a random byte at a time costs a system call each. They lie here as the characters they become.
 const POOL_BYTES = BODY_LENGTH * 256;
 let pool: Buffer = Buffer.alloc(0);
 let poolOffset = 0;
@@ -24,17 +27,17 @@ export function seedIds(source: ((count: number) => Buffer) | undefined): void {
 /** A new id; `prefix` is written without its underscore (`pur`). */
 export function randomId(prefix: string, partition?: number): string {
   if (poolOffset + BODY_LENGTH > pool.length) {
-    pool = bytesOf(POOL_BYTES);
+    pool = toCharacters(bytesOf(POOL_BYTES));
     poolOffset = 0;
   }
-  const body = encode(pool, poolOffset);
+  const body = pool.toString('latin1', poolOffset, poolOffset + BODY_LENGTH);
   poolOffset += BODY_LENGTH;
   return `${head(prefix, partition)}${body}`;
 }
 
 /** The same id for the same parts, for ever: how a retry finds what its first attempt made. */
 export function hashedId(prefix: string, partition: number | undefined, parts: readonly string[]): string {
-  return `${head(prefix, partition)}${encode(digest(parts), 0)}`;
+  return `${head(prefix, partition)}${toCharacters(digest(parts)).toString('latin1', 0, BODY_LENGTH)}`;
 }
 
 /** The partition inside an id; undefined when the id is malformed or the partition does not exist. */
@@ -47,7 +50,7 @@ export function partitionOf(id: string): number | undefined {
 
 /** A short hash of what a request asked for: tells a retry from another request under the same key. */
 export function fingerprint(parts: readonly (string | number)[]): string {
-  return encode(digest(parts.map(String)), 0).slice(0, 16);
+  return toCharacters(digest(parts.map(String))).toString('latin1', 0, 16);
 }
 
 /** A secret nobody can guess, in hexadecimal: two characters a byte. */
@@ -60,14 +63,14 @@ export function randomInteger(least: number, end: number): number {
   return randomInt(least, end);
 }
 
-function head(prefix: string, partition: number | undefined): string {
+const head = keepLast((prefix: string, partition: number | undefined): string => {
   const name = prefix.endsWith('_') ? prefix : `${prefix}_`;
   if (partition === undefined) return name;
   if (!Number.isInteger(partition) || partition < 0 || partition >= PARTITIONS) {
     throw new RangeError(`There is no partition ${partition}`);
   }
   return name + partition.toString(36).padStart(2, '0');
-}
+});
 
 /** Each part goes in with its length, so that ['ab','c'] and ['a','bc'] differ. */
 function digest(parts: readonly string[]): Buffer {
@@ -76,9 +79,8 @@ function digest(parts: readonly string[]): Buffer {
   return hash.digest();
 }
 
-/** Five bits of each byte: all of them uniform, since 256 is a multiple of 32. */
-function encode(bytes: Buffer, offset: number): string {
-  let text = '';
-  for (let i = 0; i < BODY_LENGTH; i += 1) text += ALPHABET.charAt((bytes[offset + i] ?? 0) & 31);
-  return text;
+/** Five bits of each byte, in its place: all of them uniform, since 256 is a multiple of 32. */
+function toCharacters(bytes: Buffer): Buffer {
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = CODES[(bytes[i] ?? 0) & 31] ?? 0;
+  return bytes;
 }

@@ -2,7 +2,7 @@
 // here are the words to the person at the terminal and the signals.
 import { systemClock } from '../core/clock.ts';
 import { ConfigError, loadConfig } from '../core/config.ts';
-import { PARENT_WATCH_MS, READINESS_PATIENCE_MS, SECOND_SIGNAL_AFTER_MS } from '../core/constants.ts';
+import { PARENT_WATCH_MS, READINESS_PATIENCE_MS, SECOND_SIGNAL_AFTER_MS } from './constants.ts';
 import { type System, startSystem } from './start/system.ts';
 
 const say = (line: string): void => console.log(`doorbuster: ${line}`);

@@ -92,6 +92,8 @@ export interface Route {
   bodyKind: 'json' | 'raw' | 'none';
   /** Whether an absent body is read as `{}` instead of refused. */
   isBodyOptional: boolean;
+  /** Many send the very same body: what was read of it is shared among their requests, so it is flat and stays as it is. */
+  hasCommonBody: boolean;
   /** Whether `Idempotency-Key` means something here (documentation; the header is checked everywhere). */
   takesIdempotencyKey: boolean;
   /** Lower-case names of the request headers that the handler reads. */
@@ -113,6 +115,7 @@ export interface RouteDefinition<A extends Access, P extends ZodType, Q extends 
   /** 'json' where there is a body schema, else 'none'. */
   bodyKind?: 'json' | 'raw' | 'none';
   isBodyOptional?: boolean;
+  hasCommonBody?: boolean;
   takesIdempotencyKey?: boolean;
   headers?: readonly string[];
   replies: Record<number, ReplyDescription>;
@@ -138,6 +141,7 @@ export function defineRoute<
     body: definition.body,
     bodyKind: definition.bodyKind ?? (definition.body === undefined ? 'none' : 'json'),
     isBodyOptional: definition.isBodyOptional ?? false,
+    hasCommonBody: definition.hasCommonBody ?? false,
     takesIdempotencyKey: definition.takesIdempotencyKey ?? false,
     headers: definition.headers ?? [],
     replies: definition.replies,

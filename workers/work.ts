@@ -1,6 +1,8 @@
 // The worker process's parts, put together: the relay, the jobs, the sweep and the table. Started in the order in which
 // they need each other, stopped in the other; what a part does is its own file's business.
+import { createAgenda } from '../actors/agenda.ts';
 import { createHoldSweeper } from '../actors/hold-sweeper.ts';
+import { createSweepPace } from '../actors/sweep-pace.ts';
 import { createStockFeed } from '../actors/stock-feed.ts';
 import { createStockStore } from '../actors/stock-store.ts';
 import { systemClock } from '../core/clock.ts';
@@ -61,7 +63,12 @@ export function createWork(config: RuntimeConfig, deps: WorkDependencies): Work 
   const deadLetters = createDeadLetters({ postgres, records, events: payments.dead, queue, stock });
   const terms = createSaleTerms(postgres);
   const applyHook = (step: string): void => stepHook(`apply.${step}`);
-  const orderJobs = createOrderJobs({ postgres, redis, stock, queue, terms, clock, log, stepHook: applyHook });
+  const { begunAmong } = payments;
+  const pace = createSweepPace(clock);
+  const orderJobs = createOrderJobs({
+    ...{ postgres, redis, stock, queue, terms, begunAmong, pace, clock, log },
+    stepHook: applyHook,
+  });
   const relayHook = (step: string): void => stepHook(`relay.${step}`);
   const newRelay = (share: { partitions?: readonly number[] }): Relay =>
     createRelay({ redis: connectRedis(redisUrl, 'blocking', log), queue, log, stepHook: relayHook, ...share });
@@ -69,7 +76,7 @@ export function createWork(config: RuntimeConfig, deps: WorkDependencies): Work 
   const relays = isClusterUrl(redisUrl)
     ? Array.from({ length: PARTITIONS }, (_, partition) => newRelay({ partitions: [partition] }))
     : [newRelay({})];
-  const sweeper = createHoldSweeper({ stock, clock, log });
+  const sweeper = createHoldSweeper({ stock, clock, log, pace, findDue: createAgenda({ redis, redisUrl }) });
   const audit = createOnlineAudit({ postgres, redis, redisUrl, stock, clock, log });
   let runner: { close(): Promise<void> } | undefined;
   let table: { stop(): Promise<void> } | undefined;

@@ -201,7 +201,7 @@ async function countKept(stage: Stage): Promise<Record<string, number>> {
   const ofSales = { sale: sales, buyers: sales, stock: items, tickets: items, lots: items, operation: sales * 2 };
   // One a partition: its position, its stream, its SKUs, and the times at which what is kept will be purged.
   const ofPartitions = { fence: PARTITIONS, outbox: PARTITIONS, skus: PARTITIONS, schedule: PARTITIONS };
-  return { p: purchases, queue: QUEUE_KEYS_MAX, ...ofSales, ...ofPartitions };
+  return { purchases, queue: QUEUE_KEYS_MAX, ...ofSales, ...ofPartitions };
 }
 
 async function auditAll(stage: Stage): Promise<string[]> {

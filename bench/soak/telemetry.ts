@@ -32,7 +32,7 @@ export interface Sample {
 
 export interface Telemetry {
   sample(): Promise<Sample>;
-  /** Keys by kind: the first word after the partition's tag, or the job queues'. */
+  /** Keys by kind: the first word after the partition's tag, or the job queues'. Purchases are fields of one key, and counted each. */
   keysByKind(): Promise<Record<string, number>>;
   close(): Promise<void>;
 }
@@ -88,7 +88,8 @@ export function openTelemetry(stage: Stage, startedAt: number): Telemetry {
         const [next, names] = await stage.redis.scan(cursor, 'COUNT', SCAN_COUNT);
         for (const name of names) {
           const kind = kindOf(name);
-          kinds[kind] = (kinds[kind] ?? 0) + 1;
+          const count = kind === 'purchases' ? await stage.redis.hlen(name) : 1;
+          kinds[kind] = (kinds[kind] ?? 0) + count;
         }
         cursor = next;
       } while (cursor !== '0');
@@ -102,7 +103,7 @@ async function tried<T extends object>(reading: Promise<T>): Promise<T | object>
   return reading.catch(() => ({}));
 }
 
-/** `db:{p3}:p:pur_…` is a purchase; `{jobs}:outbox:42` is a job, `{jobs}:outbox:wait` something of its queue. */
+/** `db:{p3}:stock:sale_…` is of a SKU; `{jobs}:outbox:42` is a job, `{jobs}:outbox:wait` something of its queue. */
 function kindOf(name: string): string {
   const [, kind] = /^db:\{p\d+\}:([^:]+)/.exec(name) ?? [];
   if (kind !== undefined) return kind;

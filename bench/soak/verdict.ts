@@ -38,7 +38,7 @@ const CLIENTS_SPARE = 4;
 /** Where the start was cold, the pools of two API processes and the workers were empty: two times ten, and 32. */
 const COLD_SPARE = 52;
 /** Kinds of keys that only live purchases and unfinished work have. */
-const EMPTY_AT_REST = ['line', 'big', 'holds', 'deadlines', 'admissions', 'job'];
+const EMPTY_AT_REST = ['big', 'holds', 'ends', 'deadlines', 'admissions', 'job'];
 const MEGABYTE = 1_048_576;
 
 export function judge(evidence: Evidence): Check[] {

@@ -11,8 +11,10 @@ import {
 } from '../constants.ts';
 import { CodedError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { copyIn, isCopy } from './copy.ts';
 
 export interface Queryable {
+  /** A `COPY … FROM STDIN (FORMAT binary)` takes its rows as its one value (copy.ts). */
   query<R extends object = Record<string, unknown>>(
     text: string,
     values?: readonly unknown[],
@@ -93,6 +95,7 @@ export function openPostgres(url: string, options: { max: number; name: string; 
 }
 
 async function run<R extends object>(client: pg.PoolClient, text: string, values: readonly unknown[] | undefined) {
+  if (isCopy(text)) return { rows: [], rowCount: await copyIn(client, text, values?.[0]) };
   // Without values the simple protocol is used, which takes several statements (migrations).
   const result = await (values === undefined ? client.query(text) : client.query(text, [...values]));
   const last = Array.isArray(result) ? result.at(-1) : result;

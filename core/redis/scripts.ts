@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { ERRORS, fault, messageOf } from '../errors.ts';
 import type { CodedError, ErrorCode } from '../errors.ts';
+import { type Constants, constantsOf, putConstants } from './lua-constants.ts';
 import type { Redis } from './redis.ts';
 
 export interface Script {
@@ -15,6 +16,8 @@ export interface Script {
   sha: string;
   /** The names of its keys, in order, from the header. */
   keys: readonly string[];
+  /** Names that the source has numbers for. */
+  constants: Constants;
 }
 
 const INCLUDE = /^---\s*@include\s+([\w-]+)\s*$/;
@@ -40,8 +43,9 @@ export function loadScript(directory: string | URL, name: string): Script {
   // The shebang carries the script's flags, and Redis reads it only on the very first line.
   const shebang = expanded.find((line) => line.startsWith('#!'));
   const body = expanded.filter((line) => !line.startsWith('#!'));
-  const source = (shebang === undefined ? body : [shebang, ...body]).join('\n');
-  return { name, source, sha: createHash('sha1').update(source).digest('hex'), keys: keysOf(name, body) };
+  const constants = constantsOf(body);
+  const source = putConstants((shebang === undefined ? body : [shebang, ...body]).join('\n'), constants);
+  return { name, source, sha: createHash('sha1').update(source).digest('hex'), keys: keysOf(name, body), constants };
 }
 
 /** Whether its first line promises that it writes nothing. */

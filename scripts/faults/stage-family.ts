@@ -5,7 +5,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sleep } from '../../core/clock.ts';
-import { READY_LIMIT_MS } from '../../core/constants.ts';
+import { READY_LIMIT_MS } from '../constants.ts';
 import { freePort } from '../../core/services/ports.ts';
 import { readRunFile } from '../../core/services/run-file.ts';
 import { DEFAULTS } from '../rush/options.ts';

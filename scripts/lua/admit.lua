@@ -14,7 +14,7 @@
 --- @include memory
 local closed_gate = gate(INPUT[1])
 if closed_gate then return reply(closed_gate) end
-local due = redis.call('ZRANGEBYSCORE', ADMISSIONS, '-inf', string.format('%.0f', NOW), 'LIMIT', 0, 64)
+local due = redis.call('ZRANGEBYSCORE', ADMISSIONS, '-inf', string.format('%d', NOW), 'LIMIT', 0, 64)
 local budget = 256
 for _, member in ipairs(due) do
   local sale_id, sku = agenda_parts(member)
@@ -24,7 +24,8 @@ for _, member in ipairs(due) do
     further[#further + 1] = { 'ZREM', ADMISSIONS, member }
   elseif budget > 0 then
     settle_state(sale)
-    s.look_at = nil -- an opening that settle_state has just made is looked at here
+    -- An opening that settle_state has just made is looked at here; so is a head that a slice left behind.
+    s.look_at, s.is_behind = nil, true
     budget = offer(sale, s, budget)
     if not s.look_at then further[#further + 1] = { 'ZREM', ADMISSIONS, member } end
   end

@@ -13,7 +13,6 @@
 --- @include state
 --- @include batch
 local function confirm_held(id, item, p, sale, s)
-  s.holds_rem[#s.holds_rem + 1] = id
   set_status(sale, p, 'CONFIRMED')
   p[REASON] = text_of(item[2])
   touch(id, p, 0, -p[QUANTITY], p[QUANTITY])

@@ -11,7 +11,7 @@
 --- @include line
 --- @include holds
 --- @include state
-local due = redis.call('ZRANGEBYSCORE', DEADLINES, '-inf', string.format('%.0f', NOW), 'LIMIT', 0, 64)
+local due = redis.call('ZRANGEBYSCORE', DEADLINES, '-inf', string.format('%d', NOW), 'LIMIT', 0, 64)
 local budget, offers, ended, lag = 256, 256, 0, 0
 for _, member in ipairs(due) do
   local sale_id, sku = agenda_parts(member)

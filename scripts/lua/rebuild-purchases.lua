@@ -21,12 +21,12 @@ read_buyers(sale, names)
 local function place(id, p)
   local quantity, status = p[QUANTITY], p[STATUS]
   if status == 'WAITING' then
-    s.line_add[#s.line_add + 1], s.line_add[#s.line_add + 2] = p[TICKET], id
+    if s.waiters == 0 then s.head = p[TICKET] end
     if quantity > 1 then s.big_add[#s.big_add + 1], s.big_add[#s.big_add + 2] = quantity, id end
     s.waiters, s.waiting = s.waiters + 1, s.waiting + quantity
   elseif IS_HELD[status] then
-    s.holds_add[#s.holds_add + 1], s.holds_add[#s.holds_add + 2] = string.format('%.0f', p[EXPIRES_AT]), id
-    s.held, s.available = s.held + quantity, s.available - quantity
+    add_hold(s, id, p[TICKET], p[EXPIRES_AT])
+    s.held, s.available, s.holders = s.held + quantity, s.available - quantity, s.holders + 1
     if status == 'RESERVED' and p[ORDER_REF] == '' then count_starts(sale, 1) end
   elseif status == 'CONFIRMED' then
     s.sold, s.available = s.sold + quantity, s.available - quantity
@@ -39,16 +39,17 @@ end
 local values = {}
 for _, row in ipairs(ROWS) do
   local id, p = row[1], row[2]
-  values[#values + 1], values[#values + 2] = PURCHASE .. id, pack(p[BUYER], p[TICKET]) .. tail_of(p, s.number)
+  values[#values + 1], values[#values + 2] = field_of(id), pack(p[BUYER], p[TICKET]) .. tail_of(p, s.number)
   local list = p[TICKET] > 0 and s.tickets_add or s.orders_add
   list[#list + 1] = id
   s.lastTicket = math.max(s.lastTicket, p[TICKET])
   place(id, p)
 end
-call_in_chunks('MSET', nil, values)
+call_in_chunks('HSET', PURCHASES, values)
 sale.is_changed = true
 write_sale(sale)
 write_sku(s)
+write_holds(s)
 write_agenda(s)
 if s.waiting > 0 then redis.call('ZADD', ADMISSIONS, string.format('%.0f', NOW), s.member) end
 return reply('OK', counters_of(s))

@@ -16,7 +16,7 @@ local SALE_ID, TERMS, STATE, ITEMS, OPERATIONS = INPUT[1], INPUT[2], INPUT[3], I
 local TERM_NAMES = { 'opensAt', 'closesAt', 'holdMs', 'perBuyerLimit', 'lineLimit', 'admissionPerSecond', 'startBacklogLimit' }
 if not redis.call('HGET', FENCE, 'rebuilding') then return redis.error_reply('ERR the partition is not being rebuilt') end
 
-local sale = { id = SALE_ID, buyers = {}, buyers_changed = {}, skus = {}, is_changed = true, as_read = {} }
+local sale = { id = SALE_ID, buyers = {}, buyers_changed = {}, skus = {}, is_changed = true, as_read = {}, read_from = 0 }
 for _, name in ipairs(SALE_NUMBERS) do sale[name] = 0 end
 for i, name in ipairs(TERM_NAMES) do sale[name] = TERMS[i] end
 sale.status, sale.version, sale.purgeAt, sale.tokensAt = STATE[1], STATE[2], STATE[3], NOW
@@ -29,12 +29,11 @@ for _, item in ipairs(ITEMS) do
   local sku, loaded = item[1], item[2]
   -- Purchases that are there under its old number stay readable.
   local number = tonumber(redis.pcall('HGET', sku_key('stock', SALE_ID, sku), 'number'))
-  for _, what in ipairs({ 'stock', 'line', 'big', 'holds', 'tickets', 'orders', 'lots' }) do
+  for _, what in ipairs({ 'stock', 'big', 'holds', 'ends', 'tickets', 'orders', 'lots' }) do
     redis.call('UNLINK', sku_key(what, SALE_ID, sku))
   end
-  local s = { sale_id = SALE_ID, sku = sku, member = agenda_member(SALE_ID, sku), currency = item[4], blocked = '', waiters = 0,
-    as_read = {}, number = number }
-  for _, name in ipairs(STOCK_NUMBERS) do s[name] = 0 end
+  local s = new_sku(SALE_ID, sku, item[4], '')
+  s.number = number
   -- Versions go on above all that were ever told, so that nobody takes the new counts for old ones.
   s.loaded, s.available, s.unitPrice, s.version, s.is_new = loaded, loaded, item[3], item[5], true
   s.everywhere = item[6] or 0

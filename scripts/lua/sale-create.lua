@@ -38,14 +38,13 @@ if open_sale(SALE_ID) then return reply('OK', { 0 }) end
 local wrong = what_is_wrong()
 if wrong then return redis.error_reply('ERR ' .. wrong) end
 
-local sale = { id = SALE_ID, buyers = {}, buyers_changed = {}, skus = {}, as_read = {} }
+local sale = { id = SALE_ID, buyers = {}, buyers_changed = {}, skus = {}, as_read = {}, read_from = 0 }
 for _, name in ipairs(SALE_NUMBERS) do sale[name] = 0 end
 for i, name in ipairs(TERM_NAMES) do sale[name] = TERMS[i] end
 sales[SALE_ID] = sale
 for _, item in ipairs(ITEMS) do
   local sku, stock = item[1], item[2]
-  local s = { sale_id = SALE_ID, sku = sku, member = agenda_member(SALE_ID, sku), currency = item[4], blocked = '', waiters = 0, as_read = {} }
-  for _, name in ipairs(STOCK_NUMBERS) do s[name] = 0 end
+  local s = new_sku(SALE_ID, sku, item[4], '')
   s.loaded, s.available, s.unitPrice, s.everywhere, s.is_new = stock, stock, item[3], item[5] or 0, true
   enter_sku(s)
   sale.skus[#sale.skus + 1] = sku

@@ -11,7 +11,7 @@
 --- @include line
 --- @include state
 local SALES_A_CALL = 16
-local due = redis.call('ZRANGEBYSCORE', SCHEDULE, '-inf', string.format('%.0f', NOW), 'LIMIT', 0, SALES_A_CALL)
+local due = redis.call('ZRANGEBYSCORE', SCHEDULE, '-inf', string.format('%d', NOW), 'LIMIT', 0, SALES_A_CALL)
 local budget, has_purged = 256, false
 
 local function also(...) further[#further + 1] = { ... } end
@@ -23,14 +23,15 @@ local function purge_slice(sale)
       local list = sku_key(what, sale.id, sku)
       local ids = redis.call('LRANGE', list, 0, 255)
       if #ids > 0 then
-        for _, id in ipairs(ids) do also('DEL', PURCHASE .. id) end
+        for i, id in ipairs(ids) do ids[i] = field_of(id) end
+        also('HDEL', PURCHASES, unpack(ids, 1, #ids))
         also('LTRIM', list, #ids, -1)
         return false
       end
     end
   end
   for _, sku in ipairs(skus_of(sale)) do
-    for _, what in ipairs({ 'stock', 'line', 'big', 'holds', 'tickets', 'orders', 'lots' }) do
+    for _, what in ipairs({ 'stock', 'big', 'holds', 'ends', 'tickets', 'orders', 'lots' }) do
       also('UNLINK', sku_key(what, sale.id, sku))
     end
     local s = open_sku(sale.id, sku)

@@ -23,7 +23,10 @@ if VERB == 'block' then
   further[1] = { 'HSET', key, 'blocked', WHY, 'blockedNote', NOTE, 'blockedAt', string.format('%.0f', NOW) }
 else
   if not s.was_blocked then return answer('REPLAY') end
-  -- A key that Redis cannot read has put its fault into `s` by now: then `commit` blocks the SKU again.
+  -- A key that Redis cannot read puts its fault into `s`: then `commit` blocks the SKU again.
+  first_hold(s)
+  read_of_sku(s, 'LLEN', 'tickets')
+  read_of_sku(s, 'ZCARD', 'big')
   if not s.fault then s.blocked = '' end
   s.was_blocked = false
   further[1] = { 'HDEL', key, 'blocked', 'blockedNote', 'blockedAt' }

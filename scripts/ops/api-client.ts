@@ -1,7 +1,7 @@
 // The API as an operator calls it: JSON in and out, an admin token made on the spot, and patience with a busy system.
 // Whatever it refuses is told in the API's own words.
 import { sleep } from '../../core/clock.ts';
-import { OPS_API_TRIES } from '../../core/constants.ts';
+import { OPS_API_TRIES } from '../constants.ts';
 import { messageOf } from '../../core/errors.ts';
 import { mintTokens } from '../tokens/mint.ts';
 import { findApi } from './system-address.ts';

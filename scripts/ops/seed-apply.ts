@@ -1,6 +1,6 @@
 // Carries out what a stock file comes to, through the API, a few calls at a time. Every call has a key made of the file, so
 // whatever is done twice is done once; after a failure the same command goes on where it stopped.
-import { SEED_PARALLEL_CALLS } from '../../core/constants.ts';
+import { SEED_PARALLEL_CALLS } from '../constants.ts';
 import { messageOf } from '../../core/errors.ts';
 import { hashedId } from '../../core/ids.ts';
 import type { Api } from './api-client.ts';

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parse } from 'csv-parse/sync';
 import { Piscina } from 'piscina';
-import { SEED_CHUNK_ROWS } from '../../core/constants.ts';
+import { SEED_CHUNK_ROWS } from '../constants.ts';
 import { messageOf } from '../../core/errors.ts';
 import {
   type CheckedPiece,

@@ -1,5 +1,5 @@
 // What `stock seed` says: the outcome for people and for machines, and the errors of a file. It does nothing.
-import { SEED_ERRORS_MAX } from '../../core/constants.ts';
+import { SEED_ERRORS_MAX } from '../constants.ts';
 import type { SeedResult } from './seed-apply.ts';
 import type { SeedFile } from './seed-file.ts';
 import type { SeedPlan } from './seed-plan.ts';

@@ -3,7 +3,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { PROCESS_KILL_LIMIT_MS, READY_LIMIT_MS, SEMI_SPACE_MB, STOP_GRACE_MS } from '../../core/constants.ts';
+import { STOP_GRACE_MS } from '../../core/constants.ts';
+import { PROCESS_KILL_LIMIT_MS, READY_LIMIT_MS, SEMI_SPACE_MB } from '../constants.ts';
 import { endOf, signalProcess, stopChild } from '../../core/services/service.ts';
 import type { Running } from './keep-running.ts';
 

@@ -1,12 +1,7 @@
 // Keeps one process running: when it ends without having been asked to, it is started again, after a pause that doubles
 // up to a cap. It does not know what the process is; how to launch it, and when it is ready, is the caller's word.
 import { sleep, systemClock } from '../../core/clock.ts';
-import {
-  RESTART_FORGIVEN_AFTER_MS,
-  RESTART_PAUSE_MAX_MS,
-  RESTART_PAUSE_MS,
-  START_ATTEMPTS_MAX,
-} from '../../core/constants.ts';
+import { RESTART_FORGIVEN_AFTER_MS, RESTART_PAUSE_MAX_MS, RESTART_PAUSE_MS, START_ATTEMPTS_MAX } from '../constants.ts';
 import type { Say } from '../../core/services/service.ts';
 
 export interface Running {

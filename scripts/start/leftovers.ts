@@ -1,6 +1,7 @@
 // Ends what an earlier supervisor of the same data directory left running: its children end by themselves when it dies,
 // so only those that hang are found here. A pid of run.json is believed only if the process was started by us.
-import { PROCESS_KILL_LIMIT_MS, STOP_GRACE_MS } from '../../core/constants.ts';
+import { STOP_GRACE_MS } from '../../core/constants.ts';
+import { PROCESS_KILL_LIMIT_MS } from '../constants.ts';
 import { commandLine, startedWith } from '../../core/services/process-table.ts';
 import { lastRun, removeRunFile } from '../../core/services/run-file.ts';
 import { endProcess, isAlive, type Say } from '../../core/services/service.ts';

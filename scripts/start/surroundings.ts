@@ -3,7 +3,8 @@
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Config, type RuntimeConfig, requireRuntime } from '../../core/config.ts';
-import { LOCAL_REDIS_MEMORY_SHARE, REDIS_CONNECT_TIMEOUT_MS } from '../../core/constants.ts';
+import { REDIS_CONNECT_TIMEOUT_MS } from '../../core/constants.ts';
+import { LOCAL_REDIS_MEMORY_SHARE } from '../constants.ts';
 import { messageOf } from '../../core/errors.ts';
 import { connectRedis, whenReady } from '../../core/redis/redis.ts';
 import { type Ports, readPorts, type Secrets, writePorts } from '../../core/services/data-dir.ts';

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sleep } from '../../core/clock.ts';
-import { PROCESS_KILL_LIMIT_MS } from '../../core/constants.ts';
+import { PROCESS_KILL_LIMIT_MS } from '../constants.ts';
 import { openDataDirectory } from '../../core/services/data-dir.ts';
 import { isServerOf, startedWith } from '../../core/services/process-table.ts';
 import { lastRun } from '../../core/services/run-file.ts';

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { systemClock } from '../../core/clock.ts';
-import { TOKEN_CHUNK, TOKEN_POOL_MIN } from '../../core/constants.ts';
+import { TOKEN_CHUNK, TOKEN_POOL_MIN } from '../constants.ts';
 import { readSigningKeys } from '../../core/signing-keys.ts';
 import type { Role } from '../../shop/route.ts';
 import sign, { type TokenOrder } from './mint.worker.ts';

@@ -1,5 +1,5 @@
 // What the continuous audit demands of a SKU at one position of the outbox: its counts add up, and they are what the
-// purchases, their places in the sorted sets, the ledger and the paid orders add up to, each by itself. Pure: it compares and
+// purchases, their places in the line and among the holds, the ledger and the paid orders add up to, each by itself. Pure: it compares and
 // writes the sentences. Every one of these differences stops the SKU's sale.
 import type { AuditSlice, SlicePurchase } from '../../actors/block-verbs.ts';
 import type { SkuCounters } from '../../actors/records.ts';
@@ -32,13 +32,14 @@ const REBUILD = (saleId: string): string => `Its sale is stopped; look into it, 
 
 /** Of one page, whose purchases and places were read in one moment. */
 export function judgePlaces(saleId: string, sku: string, page: readonly SlicePurchase[]): Difference[] {
-  return page.flatMap(({ purchaseId, status, ticket, holdScore, lineScore }): Difference[] => {
-    if (isHolding(status) && holdScore === 0) {
-      const message = `${purchaseId}: is ${status} and not in the set of holds of ${sku}: it would never expire. ${REBUILD(saleId)}`;
+  return page.flatMap(({ purchaseId, status, ticket, expiresAt, sweptAt, linePlace }): Difference[] => {
+    if (isHolding(status) && (sweptAt === 0 || sweptAt > expiresAt)) {
+      const late = sweptAt === 0 ? 'not among' : `${sweptAt - expiresAt} ms too late among`;
+      const message = `${purchaseId}: is ${status} and ${late} the holds of ${sku}: it would not expire in time. ${REBUILD(saleId)}`;
       return [{ code: 'HOLD_UNTRACKED', saleId, sku, purchaseId, message }];
     }
-    if (status === 'WAITING' && lineScore !== ticket) {
-      const place = lineScore === 0 ? 'not in the line' : `in the line as ${lineScore}`;
+    if (status === 'WAITING' && linePlace !== ticket) {
+      const place = linePlace === 0 ? 'not in the line' : `in the line as ${linePlace}`;
       const message = `${purchaseId}: waits with ticket ${ticket} of ${sku} and is ${place}: it would not be served in its turn. ${REBUILD(saleId)}`;
       return [{ code: 'LINE_UNTRACKED', saleId, sku, purchaseId, message }];
     }
@@ -58,14 +59,12 @@ function judgeSums({ counters: c, sums, sizes, missing }: SkuReading, fix: strin
     found.push([code, `${c.sku}: the counter says ${counted} ${name}, its purchases add up to ${summed}. ${fix}`]);
   }
   if (sizes.holds !== sums.holders)
-    found.push([
-      'HOLD_UNTRACKED',
-      `${c.sku}: ${sums.holders} purchases are held, the set of holds has ${sizes.holds}. ${fix}`,
-    ]);
+    found.push(['HOLD_UNTRACKED', `${c.sku}: ${sums.holders} purchases are held, ${sizes.holds} are counted. ${fix}`]);
   if (sizes.line !== sums.waiters)
-    found.push(['LINE_UNTRACKED', `${c.sku}: ${sums.waiters} purchases wait, the line has ${sizes.line}. ${fix}`]);
+    found.push(['LINE_UNTRACKED', `${c.sku}: ${sums.waiters} purchases wait, ${sizes.line} are counted. ${fix}`]);
+  // A head that has not been moved on yet, over those who left, is an early one; a late one passes somebody over.
   const head = sums.head ?? c.lastTicket + 1;
-  if (head !== c.head)
+  if (c.head > head)
     found.push([
       'HEAD_MISMATCH',
       `${c.sku}: the line begins at ticket ${c.head}, the first that waits is ${head}. ${fix}`,

@@ -13,7 +13,7 @@ export interface SkuSums {
   };
   /** Summed from the purchases themselves. */
   readonly purchases: { held: number; sold: number; waiting: number; tickets: number };
-  /** Members of the sorted sets, and how many there should be. */
+  /** Purchases that are held and that wait: as they are counted, and how many there should be. */
   readonly sets: { holds: number; holders: number; line: number; waiters: number };
   readonly ledger: { loaded: number; available: number; held: number; sold: number };
   readonly orders: { sold: number };

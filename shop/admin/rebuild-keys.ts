@@ -8,15 +8,17 @@ export interface FenceState {
   readonly epoch: number | undefined;
   readonly seq: number | undefined;
   readonly isRebuilding: boolean;
+  /** Which layout its keys have; '' where it does not say. */
+  readonly form: string;
 }
 
 /** Undefined where there is no fence. */
 export async function readFence(redis: Redis, partition: number): Promise<FenceState | undefined> {
-  const [epoch, seq, rebuilding] = await redis.hmget(keys.fence(partition), 'epoch', 'seq', 'rebuilding');
+  const [epoch, seq, rebuilding, form] = await redis.hmget(keys.fence(partition), 'epoch', 'seq', 'rebuilding', 'form');
   if (epoch === null && seq === null && rebuilding === null) return undefined;
   const toNumber = (text: string | null | undefined): number | undefined =>
     text === null || text === undefined ? undefined : Number(text);
-  return { epoch: toNumber(epoch), seq: toNumber(seq), isRebuilding: rebuilding !== null };
+  return { epoch: toNumber(epoch), seq: toNumber(seq), isRebuilding: rebuilding !== null, form: form ?? '' };
 }
 
 /** Everything of the partition but its fence and its outbox, in steps that do not hold Redis up. */

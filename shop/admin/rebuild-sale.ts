@@ -30,6 +30,7 @@ import {
   listOperations,
   listOrderHolds,
   listPaidHolds,
+  listTakenBack,
   sumLoads,
 } from './rebuild-store.ts';
 
@@ -79,6 +80,9 @@ export async function buildSales(build: SalesToBuild): Promise<BuiltSales> {
   }
   const paid = await listPaidHolds(tx, saleIds);
   const answers = await stock.confirm(paid);
+  // Their units and their money go back, as whoever cancelled them was told.
+  const takenBack = await listTakenBack(tx, saleIds);
+  await stock.release(takenBack.map((purchaseId) => ({ purchaseId, reason: 'REFUND' })));
   return {
     sales: rows.length,
     purchases,

@@ -141,6 +141,16 @@ export async function listPaidHolds(
   return rows;
 }
 
+/** Paid purchases whose order was taken back in Postgres, and of which the return of their units never came. */
+export async function listTakenBack(tx: Queryable, saleIds: readonly string[]): Promise<string[]> {
+  const { rows } = await tx.query<{ id: string }>(
+    `SELECT purchase_id AS id FROM purchases
+      WHERE sale_id = ANY($1::text[]) AND status = 'CONFIRMED' AND order_status = 'CANCELLED' ORDER BY 1`,
+    [saleIds],
+  );
+  return rows.map(({ id }) => id);
+}
+
 export interface RebuildRow {
   readonly rebuildId: string;
   readonly partition: number;

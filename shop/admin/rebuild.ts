@@ -3,6 +3,7 @@
 // with its Redis, and counted; what was paid is not. Run twice, or after a crash in the middle, it starts from the beginning.
 import { bucketIds } from '../../actors/buckets.ts';
 import type { SkuCounters } from '../../actors/records.ts';
+import { LAYOUT_FORM } from '../../actors/scripts.ts';
 import { createStockStore } from '../../actors/stock-store.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import { REBUILD_SETTLE_MS, RETENTION_AFTER_CLOSE_MS } from '../../core/constants.ts';
@@ -72,6 +73,9 @@ export interface Rebuild {
 
 const ASKED_FOR = 'asked for';
 const FOREIGN = 'Redis belongs to another database';
+const OTHER_FORM = 'Redis was written by another version';
+/** Redis has all that it was told, and gets a new place for it. */
+const WITHOUT_LOSS = new Set([ASKED_FOR, OTHER_FORM]);
 
 export function createRebuild(deps: RebuildDependencies): Rebuild {
   const { postgres, redis, settleMs = REBUILD_SETTLE_MS } = deps;
@@ -136,7 +140,8 @@ function whatIsWrong(row: PartitionRow, fence: FenceState | undefined): string |
   if (fence.epoch === undefined || fence.seq === undefined) return 'the fence of Redis is damaged';
   if (fence.epoch < row.epoch) return 'Redis is of an older epoch';
   if (fence.epoch > row.epoch) return FOREIGN;
-  return fence.seq < row.seq ? 'Redis is behind Postgres' : undefined;
+  if (fence.seq < row.seq) return 'Redis is behind Postgres';
+  return fence.form === LAYOUT_FORM ? undefined : OTHER_FORM;
 }
 
 interface Task {
@@ -178,7 +183,7 @@ async function rebuildPartition(
     if (saleId === undefined) await removeKeys(redis, partition);
 
     const saleIds = saleId === undefined ? await salesOf(tx, partition) : [saleId];
-    const hasLost = reason !== ASKED_FOR;
+    const hasLost = !WITHOUT_LOSS.has(reason);
     const sales = await buildSales({ tx, stock, clock, partition, epoch, seq, hasLost, saleIds, tell });
     await releasePartition(tx, partition, seq);
     await finishRebuild(tx, rebuildId, { ...sales, drained });

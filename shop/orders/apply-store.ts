@@ -1,25 +1,47 @@
 // The SQL by which the outbox becomes rows: a batch of records in a handful of multi-row statements, to be run in one
-// transaction. A record is applied only where it is newer, so order and repetition of batches do not matter.
+// transaction. A record is applied only where it is newer, so order and repetition of batches do not matter. Of records that
+// surely were never applied, what they begin is copied: rows that are new need no look at what is there.
 import type { OutboxRecord, PurchaseRecord, SaleRecord } from '../../actors/records.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
-import { insertLoads, insertMovements } from './ledger-store.ts';
+import { copyMovements, insertLoads, insertMovements } from './ledger-store.ts';
+import { PURCHASE_COLUMNS, toNewPurchases } from './new-rows.ts';
 import { FULFILMENT, orderStatusOf } from './order-states.ts';
-import { inParts, isFirstHold, isMoving, toParameters, toRows } from './purchase-rows.ts';
+import { inParts, isFirstHold, isMoving, type PurchaseRow, toParameters, toRows } from './purchase-rows.ts';
 
-/** One transaction's worth. Statements take their rows sorted by id, in the same order of tables everywhere: no deadlocks. */
-export async function applyRecords(tx: Queryable, partition: number, records: readonly OutboxRecord[]): Promise<void> {
+/**
+ * One transaction's worth. Statements take their rows sorted by id, in the same order of tables everywhere: no deadlocks.
+ * `areNew`: none of the records was applied before. Should a row be there all the same it fails as a data error does, with
+ * nothing done, and is to be tried without the word.
+ */
+export async function applyRecords(
+  tx: Queryable,
+  partition: number,
+  records: readonly OutboxRecord[],
+  { areNew = false } = {},
+): Promise<void> {
   const purchases = records.filter((record) => record.kind === 'purchase');
   const rows = toRows(purchases);
-  for (const part of inParts(rows)) await tx.query(UPSERT_PURCHASES, toParameters(part));
+  const left = areNew ? await copyBegun(tx, rows) : rows;
+  for (const part of inParts(left)) await tx.query(UPSERT_PURCHASES, toParameters(part));
   const ended = rows.map((row) => row.newest).filter(isEndOfReservedOrder);
   if (ended.length > 0) await endReservedOrders(tx, ended);
   const moved = purchases.filter((record) => isMoving(record.movement) && !isFirstHold(record));
-  if (moved.length > 0) await insertMovements(tx, partition, moved);
+  const areCopied = areNew && (await copyMovements(tx, partition, moved));
+  if (moved.length > 0 && !areCopied) await insertMovements(tx, partition, moved);
   if (purchases.length === records.length) return;
   const stocks = records.filter((record) => record.kind === 'stock');
   if (stocks.length > 0) await insertLoads(tx, partition, stocks);
   const sales = newestOf(records.filter((record) => record.kind === 'sale'));
   if (sales.length > 0) await updateSales(tx, sales);
+}
+
+/** Copies what is begun here; answers the others. */
+async function copyBegun(tx: Queryable, rows: readonly PurchaseRow[]): Promise<readonly PurchaseRow[]> {
+  const begun = rows.filter((row) => row.isBegun);
+  const bytes = begun.length === 0 ? undefined : toNewPurchases(begun);
+  if (bytes === undefined) return rows;
+  await tx.query(`COPY purchases (${PURCHASE_COLUMNS}) FROM STDIN (FORMAT binary)`, [bytes]);
+  return begun.length === rows.length ? [] : rows.filter((row) => !row.isBegun);
 }
 
 const isEndOfReservedOrder = ({ orderRef, status }: PurchaseRecord): boolean =>

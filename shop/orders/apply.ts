@@ -30,7 +30,11 @@ export interface ApplyDependencies {
   readonly queue: Pick<JobQueue<JobMap>, 'addBulk'>;
   readonly terms: SaleTerms;
   readonly clock: Clock;
+  /** As in following.ts. */
+  readonly begunAmong?: ((purchaseIds: readonly string[]) => Promise<ReadonlySet<string>>) | undefined;
   readonly log: Log;
+  /** For a rebuild: see commit.ts. */
+  readonly crossesGaps?: boolean;
   /** Crash tests only: throwing here leaves everything after the step undone. */
   readonly stepHook?: (step: ApplyStep) => void | Promise<void>;
 }

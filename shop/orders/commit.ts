@@ -18,6 +18,8 @@ export interface CommitDependencies {
   readonly postgres: Postgres;
   readonly redis: Redis;
   readonly log: Log;
+  /** A rebuild takes what there is. Anybody else stops: what is missing may be what Redis lost a moment ago. */
+  readonly crossesGaps?: boolean;
 }
 
 export interface Committed {
@@ -27,7 +29,8 @@ export interface Committed {
   readonly refused: readonly Refused[];
 }
 
-type Write = (tx: Queryable, batch: Batch) => Promise<readonly Refused[]>;
+/** `applied`: how far the outbox was, before. */
+type Write = (tx: Queryable, batch: Batch, applied: number) => Promise<readonly Refused[]>;
 
 const recordsMissing = counter(
   'doorbuster_outbox_missing_records',
@@ -50,14 +53,15 @@ async function inOrder(deps: CommitDependencies, batch: Batch, epoch: number, wr
     const row = await lockPartition(tx, partition);
     if (row?.epoch !== epoch) throw fault('FENCED', `Partition ${partition} was rebuilt meanwhile`);
     const whole = await withEarlier(deps, batch, row.seq);
-    const refused = await write(tx, whole);
+    const refused = await write(tx, whole, row.seq);
     await raiseSeq(tx, partition, lastSeqOf(whole.ids.at(-1) ?? '0'));
     return { batch: whole, refused };
   });
 }
 
 /** The jobs of a partition are begun in order; only a retry, or another process, leaves one behind. */
-async function withEarlier({ redis, log }: CommitDependencies, batch: Batch, applied: number): Promise<Batch> {
+async function withEarlier(deps: CommitDependencies, batch: Batch, applied: number): Promise<Batch> {
+  const { redis, log } = deps;
   const { partition, ids } = batch;
   const first = ids[0] ?? '0-0';
   if (firstSeqOf(first) <= applied + 1) return batch;
@@ -67,17 +71,20 @@ async function withEarlier({ redis, log }: CommitDependencies, batch: Batch, app
   if (missing > 0) {
     recordsMissing.inc(missing);
     log.error({ partition, applied, entryId: first, missing }, 'outbox records are gone that were never committed');
+    if (deps.crossesGaps !== true)
+      throw fault('UNAVAILABLE', `Partition ${partition}: ${missing} records before ${first} are gone; rebuild it`);
   }
   return whole;
 }
 
-const writeAll: Write = async (tx, { partition, entries }) => {
+const writeAll: Write = async (tx, { partition, ids, entries }, applied) => {
   const records = recordsOf(entries);
-  if (records.length > 0) await applyRecords(tx, partition, records);
+  const areNew = firstSeqOf(ids[0] ?? '0-0') > applied;
+  if (records.length > 0) await applyRecords(tx, partition, records, { areNew });
   return [];
 };
 
-/** In savepoints, so that the others are committed together all the same. */
+/** In savepoints, so that the others are committed together all the same; and whatever is there already. */
 const writeBisecting: Write = (tx, { partition, entries }) =>
   applyBisecting(entries, async (records) => {
     await tx.query('SAVEPOINT part');

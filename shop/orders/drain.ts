@@ -9,7 +9,7 @@ import { type ApplyDependencies, createApply } from './apply.ts';
 export function createDrain(
   deps: ApplyDependencies,
 ): (partition: number, onProgress: (done: number, of: number) => void) => Promise<number> {
-  const apply = createApply(deps);
+  const apply = createApply({ ...deps, crossesGaps: true });
   return async (partition, onProgress) => {
     const stream = keys.outbox(partition);
     const of = await deps.redis.xlen(stream);

@@ -18,11 +18,13 @@ export interface FollowUps {
 export interface FollowUpOptions {
   readonly partition: number;
   readonly isEager: (saleId: string) => boolean;
+  /** A purchase whose hold ended may have a payment to cancel. */
+  readonly isBegun: (purchaseId: string) => boolean;
   readonly nowMs: number;
 }
 
 export function planFollowUps(entries: readonly ReadEntry[], options: FollowUpOptions): FollowUps {
-  const { partition, isEager, nowMs } = options;
+  const { partition, isEager, isBegun, nowMs } = options;
   let newest: ReadonlyMap<string, number> | undefined;
   const isLatest = (p: PurchaseRecord): boolean => (newest ??= newestOf(entries)).get(p.purchaseId) === p.version;
   const starts: Jobs<'payment.start'> = [];
@@ -39,7 +41,7 @@ export function planFollowUps(entries: readonly ReadEntry[], options: FollowUpOp
       // An order of the cart pays by its own order, not by each of its holds.
       if (p.orderRef !== '') continue;
       if (isHeld && isEager(p.saleId) && isLatest(p)) held.push(p);
-      if (p.hadHold && (p.status === 'EXPIRED' || p.status === 'CANCELLED') && isLatest(p)) ended.push(p);
+      if (isEndOfHold(p) && isBegun(p.purchaseId) && isLatest(p)) ended.push(p);
     }
     starts.push(...chunk(held, `start-${partition}-${id}`));
     cancels.push(...chunk(ended, `cancel-${partition}-${id}`));
@@ -47,6 +49,9 @@ export function planFollowUps(entries: readonly ReadEntry[], options: FollowUpOp
   }
   return { starts, cancels, refunds, expiries: planExpiries(seconds, partition, nowMs) };
 }
+
+export const isEndOfHold = (p: PurchaseRecord): boolean =>
+  p.hadHold && (p.status === 'EXPIRED' || p.status === 'CANCELLED') && p.orderRef === '';
 
 function newestOf(entries: readonly ReadEntry[]): Map<string, number> {
   const newest = new Map<string, number>();

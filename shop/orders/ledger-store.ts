@@ -3,6 +3,7 @@
 import type { PurchaseRecord, StockRecord } from '../../actors/records.ts';
 import { float8Array, int8Array, textArray } from '../../core/postgres/arrays.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
+import { MOVEMENT_COLUMNS, toNewMovements } from './new-rows.ts';
 
 const INSERT_MOVEMENTS = `
   INSERT INTO movements (purchase_id, version, partition, seq, sale_id, sku, d_available, d_held, d_sold, d_loaded, reason, at)
@@ -30,6 +31,18 @@ export async function insertMovements(
       at: (r) => r.updatedAt,
     }),
   );
+}
+
+/** The same of movements that are surely new; false where a value does not fit, and nothing is done. */
+export async function copyMovements(
+  tx: Queryable,
+  partition: number,
+  records: readonly PurchaseRecord[],
+): Promise<boolean> {
+  const bytes = records.length === 0 ? undefined : toNewMovements(partition, records);
+  if (bytes === undefined) return false;
+  await tx.query(`COPY movements (${MOVEMENT_COLUMNS}) FROM STDIN (FORMAT binary)`, [bytes]);
+  return true;
 }
 
 /** Loads and adjustments; the item's `loaded` moves with the row, so a repetition moves nothing. */

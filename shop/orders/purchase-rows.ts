@@ -16,6 +16,8 @@ export function isFirstHold({ status, quantity, movement: m }: PurchaseRecord): 
 export interface PurchaseRow {
   readonly newest: PurchaseRecord;
   readonly hold: PurchaseRecord | undefined;
+  /** The batch tells of its first version, too. */
+  readonly isBegun: boolean;
 }
 
 /** One row a purchase, sorted by id: an upsert may not meet a row twice, and only the newest of a batch matters. */
@@ -25,7 +27,8 @@ export function toRows(records: readonly PurchaseRecord[]): PurchaseRow[] {
     const known = rows.get(record.purchaseId);
     const hold = isFirstHold(record) ? record : known?.hold;
     const newest = known === undefined || record.version > known.newest.version ? record : known.newest;
-    rows.set(record.purchaseId, { newest, hold });
+    const isBegun = record.version === 1 || known?.isBegun === true;
+    rows.set(record.purchaseId, { newest, hold, isBegun });
   }
   const sorted: PurchaseRow[] = [];
   for (const id of [...rows.keys()].sort()) {
@@ -88,7 +91,7 @@ function isAlike({ newest: a, hold: holdA }: PurchaseRow, { newest: b, hold: hol
 }
 
 /** Null where the purchase has no order of its own. */
-const orderStatusIn = (p: PurchaseRecord): OrderStatus | null =>
+export const orderStatusIn = (p: PurchaseRecord): OrderStatus | null =>
   p.hadHold && p.orderRef === '' ? orderStatusOf(p) : null;
 
 /** The parameters that UPSERT_PURCHASES (apply-store.ts) names by number. */

@@ -46,6 +46,8 @@ export interface Payments {
   lookup(purchaseId: string): Promise<{ clientSecret: string | null; status: string } | undefined>;
   /** Begins the payment of a purchase that has none, once somebody asks for it. */
   onPaymentWanted(purchaseId: string): Promise<void>;
+  /** Which of these purchases have a payment of their own, in whatever state. */
+  begunAmong(purchaseIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** By purchase id, or by order id for a cart's order. */
   find(key: string): Promise<Payment | undefined>;
   findOwned(paymentId: string): Promise<{ payment: Payment; owner: string | null; refund?: RefundRow } | undefined>;
@@ -108,6 +110,7 @@ export function createPayments(deps: PaymentDependencies): Payments {
     dead: createDeadEvents(deps),
     lookup: (purchaseId) => findSecret(postgres, purchaseId),
     onPaymentWanted: createWanted({ postgres, queue, clock }),
+    begunAmong: async (purchaseIds) => new Set((await findPayments(postgres, purchaseIds)).keys()),
     find: async (key) => (await findPayments(postgres, [key])).get(key),
     async cartOrder(orderId) {
       const order = (await findOrders(postgres, [orderId])).get(orderId);

@@ -8,7 +8,7 @@ import type { Route } from '../route.ts';
 import type { Payments } from './payments.ts';
 import * as wire from './wire.ts';
 
-const TAG = 'Payments';
+const OF_MERCHANTS = { tag: 'Payments', access: 'admin' } as const;
 
 export function paymentAdminRoutes(payments: Payments): Route[] {
   return [decisionsRoute(payments), reconcileRoute(payments), retryRoute(payments)];
@@ -19,8 +19,7 @@ function decisionsRoute(payments: Payments): Route {
     method: 'GET',
     path: '/api/v1/admin/payments/decisions',
     summary: 'What was decided about payments and why, newest first',
-    tag: TAG,
-    access: 'admin',
+    ...OF_MERCHANTS,
     query: wire.decisionsQuery,
     replies: { 200: { description: 'A page; `next` is the `after` of the following one', schema: wire.decisionList } },
     async handle({ query }) {
@@ -36,8 +35,7 @@ function reconcileRoute(payments: Payments): Route {
     method: 'POST',
     path: '/api/v1/admin/payments/reconcile',
     summary: 'Compare open payments with the provider at once, instead of at the next turn',
-    tag: TAG,
-    access: 'admin',
+    ...OF_MERCHANTS,
     replies: { 200: { description: 'What was compared, and what differed', schema: wire.reconcileReply } },
     errors: ['UNAVAILABLE', 'OUTCOME_UNKNOWN', 'FENCED'],
     async handle() {
@@ -54,8 +52,7 @@ function retryRoute(payments: Payments): Route {
     method: 'POST',
     path: '/api/v1/admin/payments/{purchaseId}/retry-refund',
     summary: 'Try a refund again that failed; repeating it refunds nothing twice',
-    tag: TAG,
-    access: 'admin',
+    ...OF_MERCHANTS,
     params: wire.retryParams,
     replies: { 200: { description: "The refund's state at the provider", schema: wire.retryReply } },
     errors: ['NOT_FOUND', 'ILLEGAL_TRANSITION', 'CONFLICT', 'UNAVAILABLE', 'OUTCOME_UNKNOWN', 'FENCED'],

@@ -6,6 +6,7 @@ import type { Counter } from '../../actors/sku-actor.ts';
 import type { BuyOutcome, PurchaseView, StockStore } from '../../actors/stock-store.ts';
 import { fault, hasCode, messageOf } from '../../core/errors.ts';
 import { hashedId, partitionOf, randomId } from '../../core/ids.ts';
+import { keepLast } from '../../core/last-made.ts';
 import { createWishPrints } from './wish-prints.ts';
 import type { Log } from '../../core/log.ts';
 import { isInfrastructureError, type Postgres } from '../../core/postgres/postgres.ts';
@@ -54,6 +55,8 @@ export interface PurchasesDependencies {
 type Found = PurchaseView | (Purchase & { ahead?: never; estimatedWaitSeconds?: never });
 
 const SOLD_OUT: Bought = { kind: 'refused', code: 'SOLD_OUT' };
+
+const salePartition = keepLast((saleId: string) => (isSaleId(saleId) ? partitionOf(saleId) : undefined));
 
 const notFound = () => fault('PURCHASE_NOT_FOUND', 'there is no such purchase');
 
@@ -119,7 +122,7 @@ export function createPurchases(dependencies: PurchasesDependencies): Purchases 
     buy(input, deadlineAt, isAbandoned) {
       const { sku, quantity, buyer, key } = input;
       const saleId = bucketFor(input.saleId, buyer);
-      const partition = isSaleId(saleId) ? partitionOf(saleId) : undefined;
+      const partition = salePartition(saleId);
       if (partition === undefined) return { kind: 'refused', code: 'SALE_NOT_FOUND' };
       // First of all, since it is what most of a crowd is told: without a promise, an id or a hash.
       if (key === undefined && counter.isSoldOut(saleId, sku, quantity)) return SOLD_OUT;

@@ -1,5 +1,7 @@
 // The endpoints of purchases: buy, look, give back. A refusal is an answer with a code, 409 for most.
 import { defineRoute, refuse, type Route, type RouteReply } from '../route.ts';
+import { keepLast } from '../../core/last-made.ts';
+import { writePurchase } from './purchase-json.ts';
 import type { Bought, Purchases } from './purchases.ts';
 import { saleParams } from './wire.ts';
 import { buySchema, purchaseParams, purchaseReplySchema } from './wire-purchase.ts';
@@ -12,13 +14,19 @@ function statusOf(bought: Extract<Bought, { kind: 'purchase' }>): number {
   return bought.isReplay && bought.purchase.status !== 'RESERVED' ? 200 : 201;
 }
 
+/** One object for as long as one SKU is asked for: its text is made once (api/problem.ts). */
+const membersOf = keepLast((saleId: string, sku: string) => ({ saleId, sku }));
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
 function answer(bought: Bought, saleId: string, sku: string): RouteReply {
   if (bought.kind === 'refused') {
     const { code, purchaseId, retryAfterSeconds } = bought;
-    return refuse({ code, retryAfterSeconds, members: { saleId, sku, ...(purchaseId && { purchaseId }) } });
+    const members = membersOf(saleId, sku);
+    return refuse({ code, retryAfterSeconds, members: purchaseId ? { ...members, purchaseId } : members });
   }
   const headers = { location: `/api/v1/purchases/${bought.purchase.purchaseId}` };
-  return { status: statusOf(bought), body: bought.purchase, headers };
+  return { status: statusOf(bought), text: writePurchase(bought.purchase), contentType: JSON_TYPE, headers };
 }
 
 export function purchaseRoutes(purchases: Purchases): Route[] {
@@ -30,6 +38,7 @@ export function purchaseRoutes(purchases: Purchases): Route[] {
     access: 'user',
     params: saleParams,
     body: buySchema,
+    hasCommonBody: true,
     takesIdempotencyKey: true,
     replies: {
       201: { description: 'RESERVED: pay before `expiresAt`', schema: purchaseReplySchema },

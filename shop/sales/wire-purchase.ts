@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { createInstantWriter } from '../../core/clock.ts';
 import { PER_BUYER_LIMIT_MAX } from '../../core/constants.ts';
 import { partitionOf } from '../../core/ids.ts';
+import { keepLast } from '../../core/last-made.ts';
 import { toDecimal } from '../../core/money.ts';
 import { bucketOf, bucketsOf, publicSaleId } from '../../actors/buckets.ts';
 import type { Purchase } from '../../actors/records.ts';
@@ -75,6 +76,8 @@ export interface PurchaseDetails {
 }
 
 const writeDeadline = createInstantWriter();
+const priceOf = keepLast(toDecimal);
+const amountOf = keepLast(toDecimal);
 
 export function toPurchaseReply(purchase: Purchase, details: PurchaseDetails): PurchaseReply {
   const reply: PurchaseReply = {
@@ -85,8 +88,8 @@ export function toPurchaseReply(purchase: Purchase, details: PurchaseDetails): P
     status: purchase.status,
     version: purchase.version,
     ticket: purchase.ticket,
-    unitPrice: toDecimal(purchase.unitPrice, purchase.currency),
-    totalAmount: toDecimal(purchase.unitPrice * purchase.quantity, purchase.currency),
+    unitPrice: priceOf(purchase.unitPrice, purchase.currency),
+    totalAmount: amountOf(purchase.unitPrice * purchase.quantity, purchase.currency),
     currency: purchase.currency,
   };
   if (purchase.status === 'WAITING') {

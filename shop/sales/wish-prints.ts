@@ -2,10 +2,11 @@
 // so those of late are remembered: to hash each anew is a twentieth of the door.
 import { WISH_PRINTS_MAX } from '../../core/constants.ts';
 import { fingerprint } from '../../core/ids.ts';
+import { keepLast } from '../../core/last-made.ts';
 
 export function createWishPrints(): (sku: string, quantity: number) => string {
   const known = new Map<string, string>();
-  return (sku, quantity) => {
+  return keepLast((sku: string, quantity: number) => {
     const wish = `${quantity} ${sku}`;
     const earlier = known.get(wish);
     if (earlier !== undefined) return earlier;
@@ -13,5 +14,5 @@ export function createWishPrints(): (sku: string, quantity: number) => string {
     const print = fingerprint([sku, quantity]);
     known.set(wish, print);
     return print;
-  };
+  });
 }

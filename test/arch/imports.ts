@@ -12,7 +12,7 @@ interface Import {
   where: string;
 }
 
-const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*'([^'\n]+)'/g;
+const IMPORT = /(?:\bfrom|\bimport\s*\(?)\s*'([^'\n]+)'/g;
 
 /** Floors that a folder may import besides itself. What only starts the others (scripts, bench, test) may import them all. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {

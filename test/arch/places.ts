@@ -1,4 +1,4 @@
-// One place for each kind of code: the environment, time and randomness, SQL, names of Redis keys, metrics' names.
+// One place for each kind of code: the environment, time and randomness, SQL, names of Redis keys, metrics' names, tuned numbers.
 import { at, split } from './source.ts';
 import type { Finding, Layers, SourceFile } from './source.ts';
 
@@ -73,4 +73,26 @@ export function checkLuaKeyNames(scripts: readonly SourceFile[]): Finding[] {
         (match) => `${at(file, match.index)} ${match[0]}: keys are named in include/keys.lua`,
       ),
     );
+}
+
+const SHARED_NUMBERS = 'core/constants.ts';
+
+/** A tuned number that the scripts alone use is theirs (scripts/constants.ts): the kernel's page is long enough. */
+export function checkTunedNumbers(files: readonly SourceFile[]): Finding[] {
+  const shared = files.find(({ path }) => path === SHARED_NUMBERS);
+  if (shared === undefined) return [`${SHARED_NUMBERS}: not found`];
+  const others = files
+    .filter(({ path }) => path !== SHARED_NUMBERS)
+    .map(({ path, text }) => ({ path, words: new Set(text.match(/\b[A-Z][A-Z0-9_]+\b/g)) }));
+  return [...shared.text.matchAll(/^export const (\w+)/gm)].flatMap((match) => {
+    const name = match[1] ?? '';
+    const users = others.filter(({ words }) => words.has(name));
+    const isOnlyOfScripts = users.some(({ path }) => path.startsWith('scripts/')) && users.every(isAbove);
+    return isOnlyOfScripts ? [`${at(shared, match.index)} ${name}: only scripts use it: scripts/constants.ts`] : [];
+  });
+}
+
+/** Who may import from the scripts. */
+function isAbove({ path }: { path: string }): boolean {
+  return /^(?:scripts|bench|test)\//.test(path);
 }

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { checkHomes, checkImportRule, checkSlices } from './imports.ts';
 import { checkBindings, checkLua } from './lua.ts';
-import { checkLuaKeyNames, checkMetricNames, checkPlaces } from './places.ts';
+import { checkLuaKeyNames, checkMetricNames, checkPlaces, checkTunedNumbers } from './places.ts';
 import { checkComposed, checkOpenApi, checkTested } from './routes.ts';
 import { checkFileSizes, checkFunctionSizes, checkHeaders, checkNames, checkTitles, checkWords } from './shape.ts';
 import { split } from './source.ts';
@@ -77,7 +77,7 @@ describe('planted imports', () => {
   });
 
   it('lets a dependency be at home', () => {
-    const lines = ["import type pg from 'pg';", "import { readFileSync } from 'node:fs';"];
+    const lines = ["import type pg from 'pg';", "import { readFileSync } from 'node:fs';", "Buffer.from('no import');"];
     expect(
       checkHomes([
         file('shop/orders/apply-store.ts', ...lines),
@@ -120,6 +120,18 @@ describe('planted places', () => {
         file('api/a.ts', "counter('requests', 'help'); counter('doorbuster_requests_total', 'help');"),
       ]),
     ).toHaveLength(1);
+  });
+
+  it('finds a tuned number of the scripts alone among those of all', () => {
+    const numbers = file('core/constants.ts', 'export const POLL_MS = 1;', 'export const WAIT_MS = 2;');
+    const script = file('scripts/a.ts', 'sleep(POLL_MS + WAIT_MS);');
+    const tested = file('test/unit/a.test.ts', 'expect(POLL_MS).toBe(1);');
+    const actor = file('actors/a.ts', 'sleep(WAIT_MS);');
+    expect(checkTunedNumbers([numbers, script, tested, actor])).toEqual([
+      'core/constants.ts:1 POLL_MS: only scripts use it: scripts/constants.ts',
+    ]);
+    expect(checkTunedNumbers([script])).toHaveLength(1);
+    expect(checkTunedNumbers([numbers, actor, tested])).toEqual([]);
   });
 });
 

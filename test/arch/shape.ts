@@ -4,8 +4,8 @@ import type { Finding, SourceFile } from './source.ts';
 
 const FILE_LINES_MAX = 250;
 const TEST_LINES_MAX = 500;
-// The limits of everything are in one file by rule.
-const CONSTANTS_LINES_MAX = 450;
+// Nearly all limits are in one file by rule.
+const CONSTANTS_LINES_MAX = 400;
 const LUA_LINES_MAX = 120;
 const FUNCTION_LINES_MAX = 70;
 

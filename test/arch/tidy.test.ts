@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { loadScript } from '../../core/redis/scripts.ts';
 import { checkHomes, checkImportRule, checkSlices } from './imports.ts';
 import { checkBindings, checkLua } from './lua.ts';
-import { checkLuaKeyNames, checkMetricNames, checkPlaces } from './places.ts';
+import { checkLuaKeyNames, checkMetricNames, checkPlaces, checkTunedNumbers } from './places.ts';
 import { checkFileSizes, checkFunctionSizes, checkHeaders, checkNames, checkTitles, checkWords } from './shape.ts';
 import { readSources } from './source.ts';
 
@@ -42,6 +42,7 @@ describe('places', () => {
   it('hold each kind of code where it belongs', () => expect(checkPlaces(code)).toEqual([]));
   it('name Redis keys in one include', () => expect(checkLuaKeyNames(luaFiles)).toEqual([]));
   it('name metrics by noun and unit', () => expect(checkMetricNames(code)).toEqual([]));
+  it('keep the tuned numbers of the scripts with the scripts', () => expect(checkTunedNumbers(code)).toEqual([]));
 });
 
 describe('shape', () => {

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { sleep } from '../../core/clock.ts';
 import { type RunFile, readRunFile } from '../../core/services/run-file.ts';
 import { isAlive } from '../../core/services/service.ts';
@@ -20,8 +20,8 @@ const KEPT = { oversold: 0, lost: 0, outOfOrder: 0, unfinished: 0, audit: 'ok', 
 const supervisors: ChildProcess[] = [];
 
 /** Where an expectation failed half way, the system is still there. */
-afterEach(async () => {
-  for (const child of supervisors.splice(0)) {
+afterAll(async () => {
+  for (const child of supervisors) {
     if (child.exitCode !== null || child.signalCode !== null) continue;
     child.kill('SIGTERM');
     await ended(child);
@@ -53,45 +53,58 @@ function runOf(dataDir: string): RunFile {
   return run;
 }
 
-test('API processes and the workers are killed: the rush goes on, and the audit agrees', PATIENCE, async () => {
-  const { opened, result } = startRush({ ...CROWD, apiProcesses: 2 });
-  const dataDir = /kept in (\S+)\/run\.json/.exec((await opened).join('\n'))?.[1] ?? '';
-  const killed: string[] = [];
-  for (const name of ['api-1', 'workers', 'api-2']) {
-    const pid = runOf(dataDir).processes.find((one) => one.name === name)?.pid;
-    if (pid !== undefined && process.kill(pid, 'SIGKILL')) killed.push(name);
+// Beside each other: each is a system of its own, and mostly waited for.
+test.concurrent(
+  'API processes and the workers are killed: the rush goes on, and the audit agrees',
+  PATIENCE,
+  async () => {
+    const { opened, result } = startRush({ ...CROWD, apiProcesses: 2 });
+    const dataDir = /kept in (\S+)\/run\.json/.exec((await opened).join('\n'))?.[1] ?? '';
+    const killed: string[] = [];
+    for (const name of ['api-1', 'workers', 'api-2']) {
+      const pid = runOf(dataDir).processes.find((one) => one.name === name)?.pid;
+      if (pid !== undefined && process.kill(pid, 'SIGKILL')) killed.push(name);
+      await sleep(1_500);
+    }
+    const seen = await result;
+    expect(killed).toEqual(['api-1', 'workers', 'api-2']);
+    expect(seen.problems).toEqual([]);
+    expect(seen).toMatchObject({ sold: 50, ...KEPT });
+    expect(seen.lostAnswers).toBeGreaterThan(0);
+  },
+);
+
+test.concurrent(
+  'the supervisor is killed: the next start on its data goes on with the same sale',
+  PATIENCE,
+  async () => {
+    // A path as people have them.
+    const dataDir = join(temporaryDirectory('killed'), 'my data');
+    const env = { DATA_DIR: dataDir, PORT: String(await freePort()), SANDBOX_PORT: String(await freePort()) };
+    const first = await supervise(env);
+    const before = runOf(dataDir);
+    const { opened, result } = startRush(CROWD, dataDir);
+    await opened;
     await sleep(1_500);
-  }
-  const seen = await result;
-  expect(killed).toEqual(['api-1', 'workers', 'api-2']);
-  expect(seen.problems).toEqual([]);
-  expect(seen).toMatchObject({ sold: 50, ...KEPT });
-  expect(seen.lostAnswers).toBeGreaterThan(0);
-});
+    first.kill('SIGKILL');
+    await ended(first);
 
-test('the supervisor is killed: the next start on its data goes on with the same sale', PATIENCE, async () => {
-  // A path as people have them.
-  const dataDir = join(temporaryDirectory('killed'), 'my data');
-  const env = { DATA_DIR: dataDir, PORT: String(await freePort()), SANDBOX_PORT: String(await freePort()) };
-  const first = await supervise(env);
-  const before = runOf(dataDir);
-  const { opened, result } = startRush(CROWD, dataDir);
-  await opened;
-  await sleep(1_500);
-  first.kill('SIGKILL');
-  await ended(first);
+    const second = await supervise(env);
+    expect(before.processes.filter(({ pid }) => isAlive(pid))).toEqual([]);
+    expect(runOf(dataDir)).toMatchObject({
+      url: before.url,
+      redisUrl: before.redisUrl,
+      databaseUrl: before.databaseUrl,
+    });
+    const seen = await result;
+    expect(seen.problems).toEqual([]);
+    expect(seen).toMatchObject({ sold: 50, ...KEPT });
 
-  const second = await supervise(env);
-  expect(before.processes.filter(({ pid }) => isAlive(pid))).toEqual([]);
-  expect(runOf(dataDir)).toMatchObject({ url: before.url, redisUrl: before.redisUrl, databaseUrl: before.databaseUrl });
-  const seen = await result;
-  expect(seen.problems).toEqual([]);
-  expect(seen).toMatchObject({ sold: 50, ...KEPT });
-
-  const audit = await runOps(['audit', '--json'], { DATA_DIR: dataDir });
-  expect([audit.code, audit.json<{ ok: boolean }>().ok]).toEqual([0, true]);
-  const after = runOf(dataDir);
-  second.kill('SIGTERM');
-  await ended(second);
-  expect(after.processes.filter(({ pid }) => isAlive(pid))).toEqual([]);
-});
+    const audit = await runOps(['audit', '--json'], { DATA_DIR: dataDir });
+    expect([audit.code, audit.json<{ ok: boolean }>().ok]).toEqual([0, true]);
+    const after = runOf(dataDir);
+    second.kill('SIGTERM');
+    await ended(second);
+    expect(after.processes.filter(({ pid }) => isAlive(pid))).toEqual([]);
+  },
+);

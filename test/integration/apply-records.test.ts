@@ -110,6 +110,28 @@ describe('outbox.apply', () => {
     expect(new Set(t.jobs.map((job) => job.name))).toEqual(new Set(['hold.expire', 'payment.cancel']));
   });
 
+  it('asks for the payments of ended holds to be cancelled where there are any', async () => {
+    const end = { version: 2, status: 'EXPIRED', movement: HELD_TO_AVAILABLE } as const;
+    const held = [1, 2, 3].map(() => purchaseRecord({ purchaseId: newId(), seq: next() }));
+    await t.write(P, held);
+    await applyAll();
+    t.jobs.length = 0;
+    await t.write(
+      P,
+      held.map((record) => ({ ...record, ...end, seq: next() })),
+    );
+    const [, begun] = held.map(({ purchaseId }) => purchaseId);
+    const asked: unknown[] = [];
+    const begunAmong = async (purchaseIds: readonly string[]) => {
+      asked.push(purchaseIds);
+      return new Set([begun]);
+    };
+    await applyAll({ begunAmong });
+    expect(asked).toEqual([held.map(({ purchaseId }) => purchaseId)]);
+    expect(t.jobs.map(({ name, payload }) => [name, payload])).toEqual([['payment.cancel', { purchaseIds: [begun] }]]);
+    for (const { purchaseId } of held) expect(await orderOf(purchaseId)).toMatchObject({ status: 'EXPIRED' });
+  });
+
   it('does not take a packed order back to CONFIRMED, and lets a refund through', async () => {
     const id = newId();
     await t.write(P, [

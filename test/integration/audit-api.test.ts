@@ -5,14 +5,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { keys } from '../../actors/keys.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { systemClock } from '../../core/clock.ts';
-import { PARTITIONS } from '../../core/constants.ts';
 import { partitionOf } from '../../core/ids.ts';
 import { renderMetrics } from '../../core/metrics.ts';
 import { createOnlineAudit, type OnlineAudit } from '../../shop/admin/admin.ts';
-import { createApply } from '../../shop/orders/apply.ts';
-import { createEpochRecord, createSaleTerms } from '../../shop/orders/orders.ts';
+import { createEpochRecord } from '../../shop/orders/orders.ts';
 import { JWT_SECRET, newBuyer, openSale, quietLog, startTestApi, type TestApi, tokenOf } from '../support/api.ts';
 import { runOps } from '../support/ops.ts';
+import { drainOutbox } from '../support/outbox.ts';
 import { openTestDatabase, openTestRedis } from '../support/stack.ts';
 
 /** The way to Postgres, which can be closed and opened: what a failed network looks like to a process. */
@@ -92,25 +91,7 @@ beforeEach(async () => {
 });
 
 /** There are no workers here; what concerns the audit is that the outbox is empty. */
-async function drain(): Promise<void> {
-  const { postgres } = api.database;
-  const { redis } = api.testRedis;
-  const queue = { addBulk: async () => undefined };
-  const apply = createApply({
-    postgres,
-    redis,
-    stock,
-    queue,
-    terms: createSaleTerms(postgres),
-    clock: systemClock,
-    log: quietLog,
-  });
-  for (let partition = 0; partition < PARTITIONS; partition++) {
-    const entries = await redis.xrange(keys.outbox(partition), '-', '+');
-    if (entries.length > 0) await apply({ partition, entryIds: entries.map(([id]) => id) });
-  }
-}
-
+const drain = () => drainOutbox({ postgres: api.database.postgres, redis: api.testRedis.redis, stock });
 const get = (path: string, token = admin) => api.call('GET', path, { token });
 const buy = async () =>
   api.call('POST', `/api/v1/sales/${sale.saleId}/purchases`, {

@@ -59,7 +59,7 @@ describe('what follows a violation', () => {
   it('is over after a rebuild, and the SKU sells', async () => {
     const { postgres, redis, stock } = stand.shop.outbox;
     await plant();
-    await redis.del(stand.redisKey('p', first(stand.sale.held)));
+    await stand.loseRecord(first(stand.sale.held));
     await online.audit.round();
     expect((await told()).blocked).toEqual([`${stand.sale.shirt} AUDIT`]);
     const queue = { addBulk: async () => undefined };

@@ -9,6 +9,7 @@ import { useOnlineAudit } from '../support/online-audit.ts';
 const online = useOnlineAudit();
 const { stand, told, checkOf } = online;
 const stockKey = () => stand.redisKey('stock', stand.sale.saleId, stand.sale.shirt);
+const listKey = (what: string) => stand.redisKey(what, stand.sale.saleId, stand.sale.shirt);
 const first = (ids: readonly string[]) => ids[0] ?? '';
 
 describe('a shop in order', () => {
@@ -101,68 +102,46 @@ describe('a violation', () => {
     ],
     [
       'the bytes of a hold that are lost',
-      () => redis().del(stand.redisKey('p', first(stand.sale.held))),
+      () => stand.loseRecord(first(stand.sale.held)),
       ['HELD_MISMATCH', 'HOLD_UNTRACKED', 'RECORD_UNREADABLE'],
     ],
+    ['a hold that the sweep does not know', () => redis().rpop(listKey('holds')), ['HOLD_UNTRACKED']],
     [
-      'a hold that is not in its set',
-      () => redis().zrem(stand.redisKey('holds', stand.sale.saleId, stand.sale.shirt), first(stand.sale.held)),
-      ['HOLD_UNTRACKED'],
-    ],
-    [
-      'a member of the set without a hold',
-      () =>
-        redis().zadd(
-          stand.redisKey('holds', stand.sale.saleId, stand.sale.shirt),
-          Date.now() + 600_000,
-          first(stand.sale.paid),
-        ),
-      ['HOLD_UNTRACKED'],
-    ],
-    [
-      'a stranger in the place of a hold',
+      'a hold that the sweep knows as that of another',
       async () => {
-        await redis().zrem(stand.redisKey('holds', stand.sale.saleId, stand.sale.shirt), first(stand.sale.held));
-        await redis().zadd(
-          stand.redisKey('holds', stand.sale.saleId, stand.sale.shirt),
-          Date.now() + 600_000,
-          first(stand.sale.paid),
-        );
+        const [ends] = ((await redis().lindex(listKey('holds'), -1)) ?? '').split(' ');
+        await redis().lset(listKey('holds'), -1, `${ends} 9 9`);
       },
       ['HOLD_UNTRACKED'],
     ],
     [
-      'somebody who waits and is not in the line',
-      () => redis().zrem(stand.redisKey('line', stand.sale.saleId, stand.sale.shirt), first(stand.sale.waiting)),
+      'a hold that the sweep comes for too late',
+      () => redis().lset(listKey('holds'), -1, `${Date.now() + 86_400_000} 8 9`),
+      ['HOLD_UNTRACKED'],
+    ],
+    ['a hold that is not counted', () => redis().hincrby(stockKey(), 'holders', -1), ['HOLD_UNTRACKED']],
+    ['somebody who waits and is not counted', () => redis().hincrby(stockKey(), 'waiters', -1), ['LINE_UNTRACKED']],
+    [
+      'somebody who waits and is before the head of the line',
+      () => redis().hset(stockKey(), { head: 11 }),
       ['HEAD_MISMATCH', 'LINE_UNTRACKED'],
     ],
     [
       'two who have changed places in the line',
-      () =>
-        redis().zadd(
-          stand.redisKey('line', stand.sale.saleId, stand.sale.shirt),
-          11,
-          stand.sale.waiting[0] ?? '',
-          10,
-          stand.sale.waiting[1] ?? '',
-        ),
+      async () => {
+        await redis().lset(listKey('tickets'), 9, stand.sale.waiting[1] ?? '');
+        await redis().lset(listKey('tickets'), 10, stand.sale.waiting[0] ?? '');
+      },
       ['LINE_UNTRACKED'],
     ],
     [
       'a ticket that nobody has',
       () => redis().lrem(stand.redisKey('tickets', stand.sale.saleId, stand.sale.shirt), 1, first(stand.sale.waiting)),
-      ['HEAD_MISMATCH', 'LINE_UNTRACKED', 'TICKET_MISSING', 'UNKNOWN_TO_REDIS', 'WAITING_MISMATCH'],
+      ['LINE_UNTRACKED', 'TICKET_MISSING', 'UNKNOWN_TO_REDIS', 'WAITING_MISMATCH'],
     ],
     [
       'a second ticket of one number',
-      async () => {
-        await stand.changeRecord(stand.sale.waiting[1] ?? '', { ticket: 10 });
-        await redis().zadd(
-          stand.redisKey('line', stand.sale.saleId, stand.sale.shirt),
-          10,
-          stand.sale.waiting[1] ?? '',
-        );
-      },
+      () => stand.changeRecord(stand.sale.waiting[1] ?? '', { ticket: 10 }),
       ['LINE_UNTRACKED', 'ROW_DIFFERS', 'TICKET_MISSING', 'TICKET_TWICE', 'WAITING_MISMATCH'],
     ],
     [
@@ -208,9 +187,9 @@ describe('a violation', () => {
       'a purchase that Redis has lost',
       async () => {
         await redis().lrem(stand.redisKey('tickets', stand.sale.saleId, stand.sale.shirt), 1, first(stand.sale.held));
-        await redis().del(stand.redisKey('p', first(stand.sale.held)));
+        await stand.loseRecord(first(stand.sale.held));
       },
-      ['HELD_MISMATCH', 'HOLD_UNTRACKED', 'TICKET_MISSING', 'UNKNOWN_TO_REDIS'],
+      ['HELD_MISMATCH', 'HOLD_UNTRACKED', 'LINE_UNTRACKED', 'TICKET_MISSING', 'UNKNOWN_TO_REDIS'],
     ],
   ];
 

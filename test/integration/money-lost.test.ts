@@ -1,7 +1,6 @@
 // Every job of money is lost, as with a Redis that comes back empty: what Postgres alone knows is enough to do what was
 // promised, once, and a second look finds nothing more to do.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { randomId } from '../../core/ids.ts';
 import { moneyOf } from '../support/money.ts';
 import { openTestPayments, type TestPayments, until } from '../support/payments.ts';
 
@@ -116,24 +115,12 @@ describe('lost work', () => {
   });
 
   it("returns the money of one of a cart's purchases, whose order goes on", async () => {
-    const [a, b] = [await t.openSale({ paymentStart: 'on_demand' }), await t.openSale({ paymentStart: 'on_demand' })];
-    const orderId = randomId('ord');
-    const reserved = await t.stock.reserveOrder({ orderId, items: [a, b].map((sale) => ({ ...sale, quantity: 1 })) });
-    await t.postgres.query(
-      `INSERT INTO cart_orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
-       VALUES ($1, 'u_cart', 'CREATED', 1, 99800, 'INR', now(), now())`,
-      [orderId],
-    );
-    await t.drain();
-    const purchaseIds = reserved.purchases.map((purchase) => purchase.purchaseId);
-    await t.payments.handlers['payment.start']({ purchaseIds }, m.job);
-    await m.pay(m.intentsOf(orderId)[0]?.id ?? '');
-    await m.rowBecomes(orderId, 'succeeded');
+    const { orderId, purchaseIds, sales } = await m.buyCart();
     await m.withoutJobs(async () => {
       await t.stock.release([{ purchaseId: purchaseIds[0] ?? '', reason: 'REFUND' }]);
       await t.drain();
     });
-    const recoverBoth = () => t.payments.recoverLost({ minAgeMs: 0, saleIds: [a.saleId, b.saleId] });
+    const recoverBoth = () => t.payments.recoverLost({ minAgeMs: 0, saleIds: sales.map((sale) => sale.saleId) });
     expect(await recoverBoth()).toMatchObject({ refunds: 1 });
     await until(async () => (await recoverBoth()).refunds === 0);
     expect(m.refundsOf(orderId)).toMatchObject([{ amount: 49_900, metadata: { purchase_id: purchaseIds[0] } }]);

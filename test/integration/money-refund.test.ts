@@ -1,10 +1,11 @@
 // A refund happens once: whatever fails on the way to the provider, whoever else does the same at the same time, and however
 // late it is tried again. And every paid order can be refunded, also where no unit can go back.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { randomId } from '../../core/ids.ts';
+import { partitionOf } from '../../core/ids.ts';
 import { createPayments } from '../../shop/payments/payments.ts';
 import { moneyOf } from '../support/money.ts';
 import { openTestPayments, type TestPayments, until } from '../support/payments.ts';
+import { placeOf } from '../support/stored-purchase.ts';
 
 let t: TestPayments;
 let m: ReturnType<typeof moneyOf>;
@@ -24,24 +25,6 @@ async function buyAndPay(sale?: { saleId: string; sku: string }): Promise<{ purc
   return bought;
 }
 
-/** Two units of two sales, paid as one: the provider would take a second refund of either. */
-async function buyCart(): Promise<{ orderId: string; purchaseIds: string[]; intentId: string }> {
-  const [a, b] = [await t.openSale({ paymentStart: 'on_demand' }), await t.openSale({ paymentStart: 'on_demand' })];
-  const orderId = randomId('ord');
-  const reserved = await t.stock.reserveOrder({ orderId, items: [a, b].map((sale) => ({ ...sale, quantity: 1 })) });
-  await t.postgres.query(
-    `INSERT INTO cart_orders (order_id, user_id, status, version, total_amount, currency, created_at, updated_at)
-     VALUES ($1, 'u_cart', 'CREATED', 1, 99800, 'INR', now(), now())`,
-    [orderId],
-  );
-  await t.drain();
-  const purchaseIds = reserved.purchases.map((purchase) => purchase.purchaseId);
-  await t.payments.handlers['payment.start']({ purchaseIds }, m.job);
-  const [intent] = m.intentsOf(orderId);
-  await m.pay(intent?.id ?? '');
-  await m.rowBecomes(orderId, 'succeeded');
-  return { orderId, purchaseIds, intentId: intent?.id ?? '' };
-}
 const refund = (key: string) => t.payments.handlers['payment.refund']({ keys: [key] }, m.job);
 const release = (purchaseId: string) => t.stock.release([{ purchaseId, reason: 'REFUND' }]);
 const refundsAtProvider = (intentId: string) =>
@@ -53,7 +36,7 @@ describe('a refund', () => {
     ['a lost answer', { status: 0, times: 1, afterWork: true, path: '/v1/refunds' }],
     ['500s without the work', { status: 500, times: 2, path: '/v1/refunds' }],
   ] as const)('of one of two paid purchases is made once after %s', async (_name, failNext) => {
-    const { orderId, purchaseIds, intentId } = await buyCart();
+    const { orderId, purchaseIds, intentId } = await m.buyCart();
     await release(purchaseIds[0] ?? '');
     t.sandbox.behave({ failNext });
     await until(() =>
@@ -69,7 +52,7 @@ describe('a refund', () => {
   });
 
   it('is made once by two processes that do it at the same moment, over and over', async () => {
-    const { orderId, purchaseIds, intentId } = await buyCart();
+    const { orderId, purchaseIds, intentId } = await m.buyCart();
     await release(purchaseIds[1] ?? '');
     const other = createPayments(t.dependencies);
     t.sandbox.behave({ failNext: { status: 500, times: 2, afterWork: true, path: '/v1/refunds' } });
@@ -82,7 +65,7 @@ describe('a refund', () => {
   });
 
   it('is found again after the provider has forgotten its key, among more than a hundred', async () => {
-    const { orderId, purchaseIds, intentId } = await buyCart();
+    const { orderId, purchaseIds, intentId } = await m.buyCart();
     await release(purchaseIds[0] ?? '');
     await refund(orderId);
     // Other refunds of the same payment are made after it, so it is not on the first page any more.
@@ -240,7 +223,7 @@ describe('an order that cannot give its units back', () => {
     const { purchaseId, intentId } = await buyAndPay(sale);
     const orderId = `ord_${purchaseId.slice(4)}`;
     const { redis } = t.testRedis;
-    await redis.del(await redis.keys(`*:${purchaseId}`));
+    await redis.hdel(...placeOf(`db:{p${partitionOf(purchaseId)}}:`, purchaseId));
     expect(await t.statusOf(purchaseId)).toBeUndefined();
     expect(await t.orders.refund(orderId)).toMatchObject({ status: 'REFUNDED' });
     await m.rowBecomes(purchaseId, 'refunded');

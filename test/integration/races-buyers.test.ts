@@ -1,39 +1,21 @@
 // What one buyer can do to themselves: clicks twice, has two devices, pays and cancels in the same moment, pays as the
 // hold ends. On two real API processes; every round must be explained by some order of one thing after the other.
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { sleep } from '../../core/clock.ts';
 import { randomId } from '../../core/ids.ts';
 import { newBuyer, openSale, openSocket, type TestSocket } from '../support/api.ts';
-import { type LiveShop, startLiveShop } from '../support/live-shop.ts';
-import {
-  booksOf,
-  buy,
-  buyPayable,
-  comesToRest,
-  countsOf,
-  createStarters,
-  pay,
-  type Sale,
-  type Starters,
-  tally,
-} from '../support/race.ts';
+import { buy, countsOf, expectCalm, type Sale, tally, useStarters } from '../support/race.ts';
+import { booksOf, buyPayable, comesToRest, pay } from '../support/race-money.ts';
 
 const ROUNDS = 15;
 const PAID_ROUNDS = 14;
 
-// On a machine that is busy with other tests each of these takes many times as long.
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
-
-let shop: LiveShop;
-let starters: Starters;
+const starters = useStarters(1);
 let sale: Sale;
 
 beforeAll(async () => {
-  shop = await startLiveShop({ apiProcesses: 2 });
-  starters = createStarters(shop, 1);
   sale = await openSale(starters.door(), { stock: 1_000 });
 });
-afterAll(() => shop?.close());
 
 describe('a buyer who clicks twice', () => {
   it('with one key has one purchase, whoever answers', async () => {
@@ -72,7 +54,7 @@ describe('a buyer who clicks twice', () => {
         answers.map(({ quantity }) => expected(quantity)),
       );
     }
-    await shop.audit(wide.saleId);
+    await starters.shop.audit(wide.saleId);
   });
 
   it('on two devices has one purchase, and both of them know it', async () => {
@@ -108,20 +90,20 @@ describe('a buyer who pays in a bad moment', () => {
         const cancel = () => starters.door().call('DELETE', `/api/v1/purchases/${purchaseId}`, { token: buyer.token });
         let cancelled = { status: 0, body: {} as { status?: string } };
         await starters.race(
-          [async () => void (cancelled = await cancel()), async () => void (await pay(shop, payable))],
+          [async () => void (cancelled = await cancel()), async () => void (await pay(starters.shop, payable))],
           30,
         );
-        const status = await comesToRest(shop, purchaseId);
+        const status = await comesToRest(starters.shop, purchaseId);
         // Too late to cancel means that it is theirs; in time means that it is not, unless the money was faster still.
         if (cancelled.status === 409) expect(status).toBe('CONFIRMED');
         else expect([cancelled.status, cancelled.body.status]).toEqual([200, 'CANCELLED']);
-        return { status, charges: booksOf(shop, purchaseId).charges };
+        return { status, charges: booksOf(starters.shop, purchaseId).charges };
       }),
     );
     const sold = endings.filter(({ status }) => status === 'CONFIRMED').length;
     const { available, held, sold: counted } = await countsOf(starters.door(), paid);
     expect({ available, held, sold: counted }).toEqual({ available: PAID_ROUNDS - sold, held: 0, sold });
-    await shop.audit(paid.saleId);
+    await starters.shop.audit(paid.saleId);
   });
 
   it('around the end of the hold, either has it and has paid once, or got the money back once', async () => {
@@ -135,12 +117,12 @@ describe('a buyer who pays in a bad moment', () => {
     await Promise.all(
       payables.map(async (payable) => {
         await sleep(Math.max(0, payable.expiresAt - Date.now() + starters.between(-250, 400)));
-        await pay(shop, payable);
+        await pay(starters.shop, payable);
       }),
     );
-    const endings = await Promise.all(payables.map(({ purchaseId }) => comesToRest(shop, purchaseId)));
+    const endings = await Promise.all(payables.map(({ purchaseId }) => comesToRest(starters.shop, purchaseId)));
     // Those in the line had nobody to pay for them: their holds end too.
-    for (const { body } of waiting) await comesToRest(shop, body.purchaseId);
+    for (const { body } of waiting) await comesToRest(starters.shop, body.purchaseId);
     const sold = endings.filter((status) => status === 'CONFIRMED').length;
     expect(await countsOf(starters.door(), short)).toMatchObject({
       available: PAID_ROUNDS - sold,
@@ -148,13 +130,12 @@ describe('a buyer who pays in a bad moment', () => {
       sold,
       waiting: 0,
     });
-    await shop.audit(short.saleId);
+    await starters.shop.audit(short.saleId);
   });
 });
 
 it('afterwards the books agree, and no process has complained', async () => {
-  const report = await shop.audit();
+  const report = await starters.shop.audit();
   expect([report.oversold, report.lost, report.outOfOrder]).toEqual([0, 0, 0]);
-  for (const door of shop.doors) expect(await door.isAlive()).toBe(true);
-  expect(shop.doors.map((door) => door.log())).toEqual(['', '']);
+  await expectCalm(starters.shop);
 });

@@ -10,6 +10,7 @@ import { connectRedis, type Redis, whenReady } from '../../core/redis/redis.ts';
 import type { Service } from '../../core/services/service.ts';
 import { startRedis } from '../support/stack.ts';
 import { createEpochRecord, PARTITION, readCensus, saleOf } from '../support/stock.ts';
+import { placeOf } from '../support/stored-purchase.ts';
 
 /** The address under which the primary is known, as a name or a balancer gives it. */
 async function openAddress(target: { port: number }) {
@@ -106,7 +107,7 @@ describe('an answer', () => {
     for (let n = 0; n < 20; n++) {
       const wish = wishOf(sale.saleId, n);
       await stock.reserve(sale.saleId, 'SHIRT', [wish]);
-      expect(await direct.exists(`db:{p${PARTITION}}:p:${wish.purchaseId}`)).toBe(1);
+      expect(await direct.hexists(...placeOf(`db:{p${PARTITION}}:`, wish.purchaseId))).toBe(1);
     }
   });
 

@@ -1,6 +1,8 @@
 // The sweeper by the real clock: holds end, lines move and sales open without anybody asking.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createAgenda } from '../../actors/agenda.ts';
 import { createHoldSweeper, type HoldSweeper } from '../../actors/hold-sweeper.ts';
+import { keys } from '../../actors/keys.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { systemClock } from '../../core/clock.ts';
 import { randomId } from '../../core/ids.ts';
@@ -9,6 +11,8 @@ import { openTestRedis, type TestRedis } from '../support/stack.ts';
 import { createEpochRecord, PARTITION, saleOf } from '../support/stock.ts';
 
 const log = createLog({ logLevel: 'silent' }, 'test');
+/** That no sweeper sweeps. */
+const OTHER_PARTITION = 99;
 let testRedis: TestRedis;
 let stock: StockStore;
 let sweepers: HoldSweeper[];
@@ -18,8 +22,18 @@ beforeAll(async () => {
   stock = createStockStore({ redis: testRedis.redis });
   // Two of them, as in two processes; they begin before the store is attached.
   sweepers = [
-    createHoldSweeper({ stock, clock: systemClock, log }),
-    createHoldSweeper({ stock, clock: systemClock, log }),
+    createHoldSweeper({
+      stock,
+      clock: systemClock,
+      log,
+      findDue: createAgenda({ redis: testRedis.redis, redisUrl: testRedis.url }),
+    }),
+    createHoldSweeper({
+      stock,
+      clock: systemClock,
+      log,
+      findDue: createAgenda({ redis: testRedis.redis, redisUrl: testRedis.url }),
+    }),
   ];
   for (const sweeper of sweepers) sweeper.start();
   await stock.attach(createEpochRecord());
@@ -57,6 +71,24 @@ describe('the sweeper', () => {
     await becomes(one, 'RESERVED');
     await becomes(two, 'CANCELLED');
     expect((await stock.snapshot([sale.saleId]))[0]?.status).toBe('CLOSED');
+  });
+
+  it('is told by the agenda where something is due, by the clock of Redis', async () => {
+    const findDue = createAgenda({ redis: testRedis.redis, redisUrl: testRedis.url });
+    const agendas = keys.agendas(OTHER_PARTITION);
+    const partitions = [OTHER_PARTITION - 1, OTHER_PARTITION, OTHER_PARTITION + 1];
+    expect(agendas).toHaveLength(3);
+    for (const agenda of agendas) {
+      await testRedis.redis.zadd(agenda, systemClock.now() + 3_600_000, 'later');
+      expect(await findDue?.(partitions)).toEqual(new Set());
+      await testRedis.redis.zadd(agenda, systemClock.now() - 1, 'sale_x sku');
+      expect(await findDue?.(partitions)).toEqual(new Set([OTHER_PARTITION]));
+      await testRedis.redis.set(agenda, 'no sorted set');
+      expect(await findDue?.(partitions)).toEqual(new Set([OTHER_PARTITION]));
+      await testRedis.redis.del(agenda);
+      expect(await findDue?.(partitions)).toEqual(new Set());
+    }
+    expect(createAgenda({ redis: testRedis.redis, redisUrl: 'redis://a:1,redis://b:1' })).toBeUndefined();
   });
 
   it('admits a throttled line at its pace', async () => {

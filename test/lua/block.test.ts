@@ -94,12 +94,12 @@ describe('a blocked SKU', () => {
   });
 
   it('stays blocked when it is unblocked before what is broken was mended', async () => {
-    await t.redis.set(`db:{p${PARTITION}}:line:${saleId}:A`, 'no line');
+    await t.redis.set(`db:{p${PARTITION}}:holds:${saleId}:A`, 'no list');
     await t.buy(saleId, [{}], 'A');
     expect(await t.stock.blocksOf(saleId)).toMatchObject([{ sku: 'A', reason: 'FAULT' }]);
     expect(await t.stock.unblockSku(saleId, 'A')).toMatchObject({ outcome: 'OK', reason: 'FAULT' });
     expect(await t.redis.hget(stockKey(), 'blocked')).toBe('FAULT');
-    await t.redis.del(`db:{p${PARTITION}}:line:${saleId}:A`);
+    await t.redis.del(`db:{p${PARTITION}}:holds:${saleId}:A`);
     await t.stock.unblockSku(saleId, 'A');
     expect(told(await t.buy(saleId, [{}], 'A'))).toEqual(['RESERVED 1']);
   });
@@ -128,14 +128,14 @@ describe('a slice of the audit', () => {
     expect(first).toMatchObject({ sizes: { holds: 300, line: 2, tickets: 301, orders: 1 }, missing: [] });
     expect(first?.next).toEqual({ ticket: 257, lastTicket: 301, order: 1, lastOrder: 1 });
     expect(first?.purchases).toHaveLength(256);
-    const held = { status: 'RESERVED', quantity: 1, ticket: 1, holdScore: t.clock.now() + 60_000, lineScore: 0 };
+    const held = { status: 'RESERVED', quantity: 1, ticket: 1, sweptAt: t.clock.now() + 60_000, linePlace: 0 };
     expect(first?.purchases[0]).toMatchObject(held);
     // Who comes while it is read is not for this reader: it would never come to an end.
     await t.buy(wide.saleId, [{}, {}]);
     const second = await t.stock.auditSlice(wide.saleId, 'SHIRT', first?.next);
     expect(second).toMatchObject({ next: undefined, sizes: { tickets: 303 } });
     expect(second?.purchases).toHaveLength(46);
-    expect(second?.purchases.at(-2)).toMatchObject({ status: 'WAITING', ticket: 301, holdScore: 0, lineScore: 301 });
+    expect(second?.purchases.at(-2)).toMatchObject({ status: 'WAITING', ticket: 301, sweptAt: 0, linePlace: 301 });
     expect(second?.purchases.at(-1)).toMatchObject({ status: 'RESERVED', ticket: 0 });
   });
 });

@@ -10,7 +10,7 @@ import type { TestStock } from '../support/stock.ts';
 import { readTrail } from './model/invariants.ts';
 
 let t: TestStock;
-const keyOf = (id: string) => `db:{p${PARTITION}}:p:${id}`;
+const TAG = `db:{p${PARTITION}}:`;
 const wishes = (count: number, buyer = 'u') =>
   Array.from({ length: count }, (_, i): ReserveItem & { quantity: number } => ({
     ...{
@@ -81,7 +81,7 @@ describe('a crowd in one call', () => {
       ...(i % 2 ? { quantity: 1, fingerprint: '2x' } : { quantity: 12, fingerprint: 'x' }),
     }));
     await t.stock.reserve(sale.saleId, 'SHIRT', crowd);
-    const stored = await Promise.all(crowd.map((w) => readStored(t.redis, keyOf(w.purchaseId))));
+    const stored = await Promise.all(crowd.map((w) => readStored(t.redis, TAG, w.purchaseId)));
     expect(stored.map((p) => [p.quantity, p.fingerprint])).toEqual(crowd.map((w) => [w.quantity, w.fingerprint]));
   });
 });

@@ -4,10 +4,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { randomId } from '../../core/ids.ts';
 import { pack } from '../../core/redis/msgpack.ts';
 import { idOf, openTestStock, PARTITION, readCensus, saleOf, type TestStock } from '../support/stock.ts';
+import { spoilStored } from '../support/stored-purchase.ts';
 
 let t: TestStock;
 let saleId: string;
 let ids: string[];
+const TAG = `db:{p${PARTITION}}:`;
 const corruptId = `pur_0${PARTITION}corruptcorrupt`;
 const foreignId = `pur_0${PARTITION}foreignforeign`;
 
@@ -20,10 +22,10 @@ beforeEach(async () => {
   saleId = sale.saleId;
   await t.stock.createSale(sale);
   ids = (await t.buy(saleId, [{}, {}, {}])).map(idOf);
-  await t.redis.set(`db:{p${PARTITION}}:p:${corruptId}`, Buffer.from([0xc1, 0xff, 0x00]));
+  await spoilStored(t.redis, TAG, corruptId, Buffer.from([0xc1, 0xff, 0x00]));
   // Sound msgpack, but no purchase: a text where a number belongs.
   const fields = ['u', 1, 1, 1, 'RESERVED', 1, 1, false, 0, '', '', '', 0];
-  await t.redis.set(`db:{p${PARTITION}}:p:${foreignId}`, Buffer.concat(fields.map(pack)));
+  await spoilStored(t.redis, TAG, foreignId, Buffer.concat(fields.map(pack)));
 });
 afterAll(() => t.close());
 
@@ -171,7 +173,7 @@ describe('lost bytes', () => {
     const sale = saleOf({ stock: 2, perBuyerLimit: 2, lineLimit: 9 });
     await t.stock.createSale(sale);
     const line = (await t.buy(sale.saleId, [{}, {}, { quantity: 2 }, {}, {}])).map(idOf);
-    await t.redis.set(`db:{p${PARTITION}}:p:${line[2]}`, 'lost');
+    await spoilStored(t.redis, TAG, line[2] ?? '', 'lost');
     await t.stock.release([{ purchaseId: line[0] ?? '', reason: 'BUYER' }]);
     const { counters, purchases, missing } = await readCensus(t.stock, sale.saleId);
     expect(purchases.map((p) => p.status)).toEqual(['CANCELLED', 'RESERVED', 'RESERVED', 'WAITING']);
@@ -180,7 +182,7 @@ describe('lost bytes', () => {
   });
 
   it('under a hold do not stop the sweep, and stay visible to the audit', async () => {
-    await t.redis.set(`db:{p${PARTITION}}:p:${ids[0]}`, 'lost');
+    await spoilStored(t.redis, TAG, ids[0] ?? '', 'lost');
     t.clock.advance(60_000);
     expect(await t.stock.expire(PARTITION)).toMatchObject({ ended: 2, hasMore: false });
     expect(await t.stock.expire(PARTITION)).toMatchObject({ ended: 0, hasMore: false });

@@ -49,6 +49,38 @@ describe('expire', () => {
     expect(await countsOf(sale.saleId)).toMatchObject({ held: 0, available: 600 });
   });
 
+  it('ends each hold in its own time, though the clock was set back between them', async () => {
+    const sale = saleOf({ stock: 3 });
+    await t.stock.createSale(sale);
+    for (const step of [0, -5_000, 1_000]) {
+      t.clock.advance(step);
+      await t.buy(sale.saleId, [{}]);
+    }
+    t.clock.advance(60_000 - 1_000 - 1);
+    expect(await t.stock.expire(PARTITION)).toMatchObject({ ended: 0 });
+    t.clock.advance(1);
+    expect(await t.stock.expire(PARTITION)).toMatchObject({ ended: 1, lagMs: 0 });
+    t.clock.advance(1_000);
+    expect(await t.stock.expire(PARTITION)).toMatchObject({ ended: 1, lagMs: 0 });
+    t.clock.advance(4_000);
+    expect(await t.stock.expire(PARTITION)).toMatchObject({ ended: 1, lagMs: 0 });
+    expect(await countsOf(sale.saleId)).toMatchObject({ held: 0, available: 3 });
+  });
+
+  it('passes over what was paid or given back by then, and comes no more', async () => {
+    const sale = saleOf({ stock: 600 });
+    await t.stock.createSale(sale);
+    const ids = (await t.buy(sale.saleId, many(500))).map(idOf);
+    await t.stock.confirm(ids.slice(0, 300).map((purchaseId) => ({ purchaseId, paymentRef: 'pi' })));
+    await t.stock.release(ids.slice(300, 499).map((purchaseId) => ({ purchaseId, reason: 'BUYER' as const })));
+    t.clock.advance(60_000);
+    expect(await t.stock.expire(PARTITION)).toMatchObject({ ended: 0, hasMore: true });
+    expect(await t.stock.expire(PARTITION)).toMatchObject({ ended: 1, hasMore: false });
+    expect(await countsOf(sale.saleId)).toMatchObject({ held: 0, sold: 300, available: 300 });
+    const names = [...(await t.dump()).keys()];
+    expect(names.filter((name) => /:(holds|ends|deadlines)\b/.test(name))).toEqual([]);
+  });
+
   it('offers to 256 who wait over all SKUs, and leaves the rest to admit', async () => {
     const items = Array.from({ length: 4 }, (_, i) => ({ sku: `S${i}`, stock: 200, unitPrice: 1, currency: 'EUR' }));
     const sale = saleOf({ items, holdMs: 1_000 });
@@ -99,6 +131,24 @@ describe('a long line', () => {
     expect(new Set(last?.purchases.map((p) => p.status))).toEqual(new Set(['SOLD_OUT']));
     const sizes = (await t.outbox()).slice(42).map(({ records }) => records.length);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(257);
+  });
+
+  it('of which most have left is passed over in slices, and the next is the first who stayed', async () => {
+    const sale = saleOf({ stock: 1, lineLimit: 9_999 });
+    await t.stock.createSale(sale);
+    const [held, ...line] = (await t.buy(sale.saleId, many(500))).map(idOf);
+    const release = (ids: readonly string[]) =>
+      t.stock.release(ids.map((purchaseId) => ({ purchaseId, reason: 'BUYER' as const })));
+    await release(line.slice(1, 400));
+    expect(await countsOf(sale.saleId)).toMatchObject({ head: 2, waiting: 100 });
+    await release(line.slice(0, 1)); // a slice of those behind it was looked at, and not all of them
+    expect((await countsOf(sale.saleId)).head).toBe(2 + 256);
+    await release([held ?? '']); // here the head goes on, and the unit finds the first who still waits
+    const views = await t.stock.look(line.slice(400, 402));
+    expect(views.map((v) => v?.status)).toEqual(['RESERVED', 'WAITING']);
+    expect(await countsOf(sale.saleId)).toMatchObject({ head: 403, waiting: 98, held: 1 });
+    await release(line.slice(401));
+    expect(await countsOf(sale.saleId)).toMatchObject({ head: 501, waiting: 0, lastTicket: 500 });
   });
 
   it('that a slice left over is served in order before newcomers', async () => {

@@ -26,7 +26,7 @@ const say = (line: string): void => {
   if (!values.json) console.log(line);
 };
 
-const HUNT_SEEDS = 200;
+const HUNT_SEEDS = 400;
 
 /** A table: planted bug → the rule that it broke, where. True when every one was found. */
 async function huntAll(stage: Stage): Promise<boolean> {

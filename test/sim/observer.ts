@@ -11,8 +11,10 @@ export interface SkuLook {
   readonly sku: string;
   readonly counts: Readonly<Record<string, number>>;
   readonly isBlocked: boolean;
-  readonly line: ReadonlyMap<string, number>;
-  readonly holds: ReadonlyMap<string, number>;
+  /** Runs of tickets whose holds end at one time, in the order of the list. */
+  readonly runs: readonly { readonly ends: number; readonly first: number; readonly last: number }[];
+  /** Holds that are in no run, by their end. */
+  readonly ends: ReadonlyMap<string, number>;
   readonly big: ReadonlyMap<string, number>;
   readonly tickets: readonly string[];
   readonly orders: readonly string[];
@@ -73,15 +75,15 @@ for i = 3, #ARGV do
     local tickets, orders = redis.call('LRANGE', tag .. 'tickets:' .. name, 0, -1), redis.call('LRANGE', tag .. 'orders:' .. name, 0, -1)
     for _, id in ipairs(tickets) do ids[#ids + 1] = id end
     for _, id in ipairs(orders) do ids[#ids + 1] = id end
-    skus[#skus + 1] = { redis.call('HGETALL', tag .. 'stock:' .. name), redis.call('ZRANGE', tag .. 'line:' .. name, 0, -1, 'WITHSCORES'),
-      redis.call('ZRANGE', tag .. 'holds:' .. name, 0, -1, 'WITHSCORES'), redis.call('ZRANGE', tag .. 'big:' .. name, 0, -1, 'WITHSCORES'),
+    skus[#skus + 1] = { redis.call('HGETALL', tag .. 'stock:' .. name), redis.call('LRANGE', tag .. 'holds:' .. name, 0, -1),
+      redis.call('ZRANGE', tag .. 'ends:' .. name, 0, -1, 'WITHSCORES'), redis.call('ZRANGE', tag .. 'big:' .. name, 0, -1, 'WITHSCORES'),
       tickets, orders, redis.call('HGETALL', tag .. 'lots:' .. name) }
   end
   sales[#sales + 1] = { redis.call('HMGET', tag .. 'sale:' .. words[1], 'status', 'unstarted', 'startBacklogLimit'),
     redis.call('HGETALL', tag .. 'buyers:' .. words[1]), skus }
 end
 local raws = {}
-for i, id in ipairs(ids) do raws[i] = redis.call('GET', tag .. 'p:' .. id) or '' end
+for i, id in ipairs(ids) do raws[i] = redis.call('HGET', tag .. 'purchases', string.sub(id, 7)) or '' end
 return { light, redis.call('XRANGE', tag .. 'outbox', from, '+'), sales, ids, raws,
   redis.call('ZRANGE', tag .. 'deadlines', 0, -1, 'WITHSCORES'), redis.call('HGETALL', tag .. 'skus') }
 `;
@@ -102,6 +104,11 @@ const pairs = (flat: readonly Buffer[]): [string, string][] =>
   Array.from({ length: flat.length / 2 }, (_, i) => [String(flat[2 * i]), String(flat[2 * i + 1])]);
 const scores = (flat: readonly Buffer[]): Map<string, number> =>
   new Map(pairs(flat).map(([member, score]) => [member, Number(score)]));
+
+function toRun(text: Buffer): SkuLook['runs'][number] {
+  const [ends = 0, first = 0, last = 0] = String(text).split(' ').map(Number);
+  return { ends, first, last };
+}
 
 /** What the lots of all SKUs keep for their purchases. */
 function tailsOf(sales: readonly Observed[], rows: readonly RawSale[], names: ReadonlyMap<string, string>): TailOf {
@@ -154,7 +161,7 @@ export function createObserver(redis: Redis): Observer {
     return purchase;
   }
 
-  function toSku(saleId: string, sku: string, [stock, line, holds, big, tickets, orders]: RawSku): SkuLook {
+  function toSku(saleId: string, sku: string, [stock, holds, ends, big, tickets, orders]: RawSku): SkuLook {
     const fields = new Map(pairs(stock));
     const counts = Object.fromEntries(
       [...fields]
@@ -163,7 +170,7 @@ export function createObserver(redis: Redis): Observer {
     );
     const isBlocked = (fields.get('blocked') ?? '') !== '';
     return {
-      ...{ saleId, sku, counts, isBlocked, line: scores(line), holds: scores(holds), big: scores(big) },
+      ...{ saleId, sku, counts, isBlocked, runs: holds.map(toRun), ends: scores(ends), big: scores(big) },
       ...{ tickets: tickets.map(String), orders: orders.map(String) },
     };
   }

@@ -135,7 +135,8 @@ export function createWorker(parts: Parts, name: string): WorkerProcess {
   const sales = createSales({ postgres, stock, clock, log });
   const terms = createSaleTerms(postgres);
   const { applied } = parts.surgery;
-  const deps = { postgres, redis, stock, queue, terms, clock, log };
+  const { begunAmong } = payments;
+  const deps = { postgres, redis, stock, queue, terms, begunAmong, clock, log };
   const orderJobs = createOrderJobs(deps);
   const apply: (typeof orderJobs)['outbox.apply'] =
     applied === undefined

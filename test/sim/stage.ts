@@ -68,7 +68,7 @@ export async function openStage(redis: Redis, postgres: Postgres, databaseUrl: s
       if (shas !== loaded) for (const script of all) batch.script('LOAD', script.source);
       loaded = shas;
       for (let partition = 0; partition < PARTITIONS; partition++) {
-        batch.hset(keys.fence(partition), { epoch: 1, seq: 0, applied: 0, form: 2, testClock: 1, run });
+        batch.hset(keys.fence(partition), { epoch: 1, seq: 0, applied: 0, form: 3, testClock: 1, run });
       }
       await batch.exec();
       // To empty tables of a few rows row by row is faster; now and then they get new files, which are small again.

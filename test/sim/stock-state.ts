@@ -69,12 +69,48 @@ function checkSku(s: SkuLook, own: readonly PurchaseRecord[], trail: Trail): voi
     'order',
     () => `${s.sku}: the last ticket is ${counts['lastTicket']} of ${tickets.length}`,
   );
-  const line = listed(waiting.map((p) => [p.purchaseId, p.ticket] as const));
-  mustHold(listed(s.line) === line, 'order', () => `${s.sku}: the line is ${listed(s.line)}, waiting are ${line}`);
   const big = listed(waiting.filter((p) => p.quantity > 1).map((p) => [p.purchaseId, p.quantity] as const));
   mustHold(listed(s.big) === big, 'order', () => `${s.sku}: the large ones are ${listed(s.big)}, waiting are ${big}`);
-  const holds = listed(held.map((p) => [p.purchaseId, p.expiresAt] as const));
-  mustHold(listed(s.holds) === holds, 'hold-ends', () => `${s.sku}: to end are ${listed(s.holds)}, held are ${holds}`);
+  checkLine(s, waiting);
+  checkHolds(s, held);
+}
+
+/** Who waits is from the head on, and the head is the first who does: histories are shorter than a slice. */
+function checkLine({ sku, counts }: SkuLook, waiting: readonly PurchaseRecord[]): void {
+  mustHold(
+    counts['waiters'] === waiting.length,
+    'order',
+    () => `${sku}: ${counts['waiters']} are counted in line, ${waiting.length} are`,
+  );
+  const first = Math.min(...waiting.map((p) => p.ticket));
+  mustHold(
+    waiting.length === 0 || counts['head'] === first,
+    'order',
+    () => `${sku}: the line begins at ticket ${counts['head']}, the first that waits is ${first}`,
+  );
+}
+
+/** Each hold is where the sweep finds it at its end; the list is in the order of ends and of tickets. */
+function checkHolds(s: SkuLook, held: readonly PurchaseRecord[]): void {
+  const { sku, counts, runs } = s;
+  mustHold(
+    counts['holders'] === held.length,
+    'conservation',
+    () => `${sku}: ${counts['holders']} holds are counted, ${held.length} are`,
+  );
+  const inOrder = runs.every(({ ends, first, last }, i) => {
+    const before = runs[i - 1];
+    return first <= last && (before === undefined || (before.ends <= ends && before.last < first));
+  });
+  mustHold(inOrder, 'hold-ends', () => `${sku}: the runs of holds are not in order: ${JSON.stringify(runs)}`);
+  for (const { purchaseId, ticket, expiresAt } of held) {
+    const run = runs.find(({ first, last }) => ticket >= first && ticket <= last);
+    mustHold(
+      run?.ends === expiresAt || s.ends.get(purchaseId) === expiresAt,
+      'hold-ends',
+      () => `${purchaseId}: ends at ${expiresAt}, the sweep comes for it at ${run?.ends ?? s.ends.get(purchaseId)}`,
+    );
+  }
 }
 
 function checkSale(sale: SaleLook, own: readonly PurchaseRecord[]): void {
@@ -119,20 +155,18 @@ export function createWatch(trail: Trail, isThrottled: (saleId: string) => boole
   /** Partitions of which nothing is known until they are sold from again. */
   const lost = new Set<number>();
 
-  function noteOwed(sale: SaleLook, s: SkuLook, now: number): void {
+  function noteOwed(sale: SaleLook, s: SkuLook, own: readonly PurchaseRecord[], now: number): void {
     const key = `${s.saleId} ${s.sku}`;
-    const [first] = [...s.line].sort((a, b) => a[1] - b[1]);
-    const head = first === undefined ? undefined : trail.purchases.get(first[0]);
+    const [head] = own.filter((p) => p.status === 'WAITING').sort((a, b) => a.ticket - b.ticket);
     const couldBe =
       sale.status === 'OPEN' &&
       !s.isBlocked &&
       !isThrottled(s.saleId) &&
       head !== undefined &&
-      head.quantity <= (counts(s)['available'] ?? 0);
+      head.quantity <= (s.counts['available'] ?? 0);
     if (!couldBe) owed.delete(key);
     else if (!owed.has(key)) owed.set(key, now);
   }
-  const counts = (s: SkuLook) => s.counts;
 
   return {
     see(look, now) {
@@ -148,14 +182,11 @@ export function createWatch(trail: Trail, isThrottled: (saleId: string) => boole
       for (const sale of news.sales) {
         const ofSale = [...trail.purchases.values()].filter((p) => p.saleId === sale.saleId);
         for (const s of sale.skus) {
-          checkSku(
-            s,
-            ofSale.filter((p) => p.sku === s.sku),
-            trail,
-          );
-          noteOwed(sale, s, now);
+          const own = ofSale.filter((p) => p.sku === s.sku);
+          checkSku(s, own, trail);
+          noteOwed(sale, s, own, now);
           const member = `${s.saleId} ${s.sku}`;
-          const first = Math.min(Number.POSITIVE_INFINITY, ...s.holds.values());
+          const first = Math.min(...own.filter((p) => isHolding(p.status)).map((p) => p.expiresAt));
           const asked = news.deadlines.get(member) ?? Number.POSITIVE_INFINITY;
           mustHold(asked <= first, 'hold-ends', () => `${s.sku}: a hold ends at ${first}, the sweep comes at ${asked}`);
           if (first === Number.POSITIVE_INFINITY) ends.delete(member);

@@ -2,8 +2,9 @@
 // everything in it. They plant one difference at a time.
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { keys } from '../../actors/keys.ts';
+import type { AuditReport } from '../../shop/admin/admin.ts';
 import { openAuditedShop, type AuditedShop } from './audited-shop.ts';
-import { changeStored } from './stored-purchase.ts';
+import { changeStored, readStored, spoilStored, type StoredPurchase } from './stored-purchase.ts';
 
 export interface AuditedSale {
   saleId: string;
@@ -25,7 +26,9 @@ export interface AuditStand {
   sql(text: string, values?: unknown[]): Promise<unknown>;
   redisKey(what: string, ...rest: string[]): string;
   /** Changes a purchase in Redis behind everybody's back. */
-  changeRecord(purchaseId: string, changes: Parameters<typeof changeStored>[2]): Promise<void>;
+  changeRecord(purchaseId: string, changes: Partial<StoredPurchase>): Promise<void>;
+  readRecord(purchaseId: string): Promise<StoredPurchase>;
+  loseRecord(purchaseId: string): Promise<void>;
 }
 
 /** `between`: before each new sale, what is left of the one before is put aside. */
@@ -58,8 +61,15 @@ export function useAuditStand(between: (shop: AuditedShop) => Promise<void> = as
     },
     sql: (text, values = []) => shop.outbox.postgres.query(text, values),
     redisKey,
-    changeRecord: (purchaseId, changes) => changeStored(shop.outbox.redis, redisKey('p', purchaseId), changes),
+    changeRecord: (purchaseId, changes) => changeStored(shop.outbox.redis, redisKey(''), purchaseId, changes),
+    readRecord: (purchaseId) => readStored(shop.outbox.redis, redisKey(''), purchaseId),
+    loseRecord: (purchaseId) => spoilStored(shop.outbox.redis, redisKey(''), purchaseId),
   };
+}
+
+/** What it found, by kind. */
+export function codesOf({ differences }: AuditReport): string[] {
+  return [...new Set(differences.map((difference) => difference.code))].sort();
 }
 
 async function fillSale(shop: AuditedShop, count: number): Promise<AuditedSale> {

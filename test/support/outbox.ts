@@ -4,6 +4,7 @@ import { encodeOutbox } from '../../actors/outbox.ts';
 import type { OutboxRecord, PurchaseRecord, SaleRecord, StockRecord } from '../../actors/records.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { systemClock } from '../../core/clock.ts';
+import { PARTITIONS } from '../../core/constants.ts';
 import { createLog } from '../../core/log.ts';
 import type { Postgres } from '../../core/postgres/postgres.ts';
 import type { Redis } from '../../core/redis/redis.ts';
@@ -42,6 +43,22 @@ export interface TestOutbox {
   close(): Promise<void>;
 }
 
+/** The handler of outbox.apply, as the workers have it. */
+export function applyOf(
+  parts: Pick<ApplyDependencies, 'postgres' | 'redis' | 'stock' | 'queue'> & Partial<ApplyDependencies>,
+): (job: JobMap['outbox.apply']) => Promise<void> {
+  return createApply({ terms: createSaleTerms(parts.postgres), clock: systemClock, log: quietLog, ...parts });
+}
+
+/** Applies whatever is in the outbox, where there are no workers; the jobs that it asks for are dropped. */
+export async function drainOutbox(parts: Pick<ApplyDependencies, 'postgres' | 'redis' | 'stock'>): Promise<void> {
+  const apply = applyOf({ ...parts, queue: { addBulk: async () => undefined } });
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const entries = await parts.redis.xrange(keys.outbox(partition), '-', '+');
+    if (entries.length > 0) await apply({ partition, entryIds: entries.map(([id]) => id) });
+  }
+}
+
 export async function openTestOutbox(): Promise<TestOutbox> {
   const [database, testRedis] = await Promise.all([openTestDatabase(), openTestRedis()]);
   const { postgres } = database;
@@ -75,17 +92,8 @@ export async function openTestOutbox(): Promise<TestOutbox> {
       const read = await readNew(redis, OUTBOX_GROUP, [keys.outbox(partition)], { count: 10_000, blockMs: 1 });
       return [...read.values()].flat().map((entry) => entry.id);
     },
-    apply: (overrides = {}) =>
-      createApply({
-        postgres,
-        redis,
-        stock,
-        queue,
-        terms: createSaleTerms(postgres),
-        clock: systemClock,
-        log: quietLog,
-        ...overrides,
-      }),
+    // Records that a test writes by hand have whatever positions it gives them.
+    apply: (overrides = {}) => applyOf({ postgres, redis, stock, queue, crossesGaps: true, ...overrides }),
     async left(partition) {
       const ids = (await redis.xrange(keys.outbox(partition), '-', '+')).map(([id]) => id);
       return (await fetchEntries(redis, keys.outbox(partition), ids)).map((entry) => entry.id);

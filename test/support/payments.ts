@@ -16,8 +16,7 @@ import { ensureGroup, readNew } from '../../core/redis/stream.ts';
 import { createSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import type { JobMap } from '../../shop/job-map.ts';
 import { openJobQueues, runJobQueues } from '../../shop/job-queues.ts';
-import { createApply } from '../../shop/orders/apply.ts';
-import { createEpochRecord, createOrders, createSaleTerms, type Orders } from '../../shop/orders/orders.ts';
+import { createEpochRecord, createOrders, type Orders } from '../../shop/orders/orders.ts';
 import {
   createPaymentGateway,
   createPayments,
@@ -27,7 +26,7 @@ import {
 import type { JobHandlers } from '../../core/queue/queue.ts';
 import { createPaymentRoutes } from '../../shop/payments/routes.ts';
 import type { Route } from '../../shop/route.ts';
-import { insertTestSale, quietLog } from './outbox.ts';
+import { applyOf, insertTestSale, quietLog } from './outbox.ts';
 import { openTestDatabase, openTestRedis, type TestDatabase, type TestRedis } from './stack.ts';
 import { saleOf, START_MS } from './stock.ts';
 
@@ -171,15 +170,7 @@ export async function openTestPayments(options: { webhookUrl?: string } = {}): P
   door.webhook = routes.find((route) => route.path === WEBHOOK_PATH);
   const handlers: JobHandlers<JobMap> = { ...created.handlers, 'hold.expire': async () => {} };
   const runner = runJobQueues(redisUrl, handlers, { concurrency: 8, log: quietLog });
-  const apply = createApply({
-    postgres,
-    redis,
-    stock,
-    queue,
-    terms: createSaleTerms(postgres),
-    clock: systemClock,
-    log: quietLog,
-  });
+  const apply = applyOf({ postgres, redis, stock, queue, begunAmong: created.begunAmong });
 
   const drain = async () => {
     for (let partition = 0; partition < PARTITIONS; partition++) {

@@ -1,13 +1,10 @@
 // Races over the public API: several requests in the same moment, each with a little delay of its own, to different
-// processes; and what the provider's books must say of a purchase when everything has come to rest.
-import { expect } from 'vitest';
+// processes. What becomes of the money in them is in race-money.ts.
+import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { sleep } from '../../core/clock.ts';
 import { createDice } from '../../scripts/rush/seeded.ts';
-import { newBuyer, type TestAnswer } from './api.ts';
-import type { Door, LiveShop } from './live-shop.ts';
-
-/** A worker on a busy machine may take its time; what never comes to rest is found all the same. */
-const REST = { timeout: 120_000, interval: 50 };
+import type { TestAnswer } from './api.ts';
+import { type Door, type LiveShop, startLiveShop } from './live-shop.ts';
 
 export interface Sale {
   saleId: string;
@@ -20,6 +17,8 @@ export interface Buyer {
 }
 
 export interface Starters {
+  /** There from the first test on. */
+  readonly shop: LiveShop;
   /** Runs all of them, each started within the first `spreadMs`; answers in their order. */
   race<T>(runs: readonly (() => Promise<T>)[], spreadMs?: number): Promise<T[]>;
   /** One of the processes, another each time. */
@@ -27,10 +26,24 @@ export interface Starters {
   between(low: number, high: number): number;
 }
 
-export function createStarters(shop: LiveShop, seed: number): Starters {
+/** A shop of two API processes for all tests of a file. On a machine that is busy with others each of them takes many times as long. */
+export function useStarters(seed: number): Starters {
+  vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
   const dice = createDice(seed);
+  let opened: LiveShop | undefined;
   let turn = 0;
+  beforeAll(async () => {
+    opened = await startLiveShop({ apiProcesses: 2 });
+  });
+  afterAll(() => opened?.close());
+  const shop = (): LiveShop => {
+    if (opened === undefined) throw new Error('the shop is not open yet');
+    return opened;
+  };
   return {
+    get shop() {
+      return shop();
+    },
     race: (runs, spreadMs = 8) =>
       Promise.all(
         runs.map(async (run) => {
@@ -40,12 +53,19 @@ export function createStarters(shop: LiveShop, seed: number): Starters {
       ),
     door() {
       turn += 1;
-      const door = shop.doors[turn % shop.doors.length];
+      const { doors } = shop();
+      const door = doors[turn % doors.length];
       if (door === undefined) throw new Error('no API process');
       return door;
     },
     between: (low, high) => dice.between(low, high),
   };
+}
+
+/** No process has ended, and none has complained. */
+export async function expectCalm({ doors }: LiveShop): Promise<void> {
+  for (const door of doors) expect(await door.isAlive()).toBe(true);
+  expect(doors.map((door) => door.log())).toEqual(doors.map(() => ''));
 }
 
 export interface BuyOptions {
@@ -61,77 +81,6 @@ export function buy(door: Door, sale: Sale, buyer: Buyer, { quantity = 1, key }:
   });
 }
 
-export interface Payable {
-  buyer: Buyer;
-  purchaseId: string;
-  clientSecret: string;
-  expiresAt: number;
-}
-
-/** Buys, and waits until there is something to pay; the secret is empty where the hold was too short for that. */
-export async function buyPayable(door: Door, sale: Sale): Promise<Payable> {
-  const buyer = await newBuyer();
-  const { status, body } = await buy(door, sale, buyer);
-  expect(status).toBe(201);
-  let clientSecret = '';
-  const look = async (): Promise<string> => {
-    const mine = (await door.call('GET', `/api/v1/purchases/${body.purchaseId}`, { token: buyer.token })).body;
-    clientSecret = mine.payment?.clientSecret ?? '';
-    return clientSecret === '' ? mine.status : 'payable';
-  };
-  // A short hold may end on a slow machine before there is anything to pay.
-  await expect.poll(look, REST).toMatch(/^(payable|EXPIRED)$/);
-  return { buyer, purchaseId: body.purchaseId, clientSecret, expiresAt: Date.parse(body.expiresAt) };
-}
-
-/** Pays as the buyer's page does: at the provider, past the shop. Answers whether the provider took it. */
-export async function pay({ sandbox }: LiveShop, { clientSecret }: Pick<Payable, 'clientSecret'>): Promise<boolean> {
-  if (clientSecret === '') return false;
-  const [intentId = ''] = clientSecret.split('_secret_');
-  const form = { payment_method: 'pm_card_visa', client_secret: clientSecret, key: 'pk_test_race' };
-  const answer = await fetch(`${sandbox.url}/v1/payment_intents/${intentId}/confirm`, {
-    method: 'POST',
-    body: new URLSearchParams(form),
-  });
-  return answer.ok;
-}
-
-export interface Books {
-  /** Units of money that the buyer has paid and not got back. */
-  kept: number;
-  charges: number;
-  refunds: number;
-}
-
-export function booksOf({ sandbox }: LiveShop, purchaseId: string): Books {
-  const intents = sandbox.intents().filter(({ metadata }) => metadata['purchase_id'] === purchaseId);
-  const paid = intents.filter(({ status }) => status === 'succeeded');
-  const refunds = sandbox.refunds().filter(({ payment_intent: of }) => paid.some(({ id }) => id === of));
-  const sum = (amounts: readonly number[]): number => amounts.reduce((total, amount) => total + amount, 0);
-  return {
-    kept: sum(paid.map((intent) => intent.amount_received)) - sum(refunds.map(({ amount }) => amount)),
-    charges: paid.length,
-    refunds: refunds.length,
-  };
-}
-
-/** Waits until a purchase is paid or over and its money is where it belongs; answers how it ended. */
-export async function comesToRest(shop: LiveShop, purchaseId: string): Promise<string> {
-  let status = '';
-  const look = async (): Promise<string> => {
-    const [purchase] = await shop.stock.look([purchaseId]);
-    status = purchase?.status ?? 'unknown';
-    const { kept, charges, refunds } = booksOf(shop, purchaseId);
-    const price = (purchase?.unitPrice ?? 0) * (purchase?.quantity ?? 0);
-    if (charges > 1 || refunds > 1) return `${charges} charges and ${refunds} refunds of ${purchaseId}`;
-    if (status === 'CONFIRMED' && kept === price) return 'at rest';
-    const isOver = ['CANCELLED', 'EXPIRED', 'REFUNDED', 'SOLD_OUT'].includes(status);
-    return isOver && kept === 0 ? 'at rest' : `${status} with ${kept} of ${price} kept`;
-  };
-  await expect.poll(look, REST).toBe('at rest');
-  return status;
-}
-
 export async function countsOf(door: Door, { sku }: Pick<Sale, 'sku'>): Promise<Record<string, number>> {
   return (await door.call('GET', `/api/v1/inventory/${sku}`)).body;
 }
@@ -144,4 +93,13 @@ export function tally(answers: readonly TestAnswer[]): Record<string, number> {
     counts[name] = (counts[name] ?? 0) + 1;
   }
   return counts;
+}
+
+export function times<T>(count: number, run: () => Promise<T>): (() => Promise<T>)[] {
+  return Array.from({ length: count }, () => run);
+}
+
+export async function statusesOf({ stock }: LiveShop, answers: readonly TestAnswer[]): Promise<string[]> {
+  const purchases = await stock.look(answers.map(({ body }) => body.purchaseId));
+  return purchases.map((purchase) => purchase?.status ?? 'unknown');
 }

@@ -75,9 +75,14 @@ export function toStoredPurchase(
   };
 }
 
-export async function readStored(redis: Redis, key: string): Promise<StoredPurchase> {
-  const raw = (await redis.getBuffer(key)) ?? Buffer.alloc(0);
-  const tag = key.slice(0, key.indexOf(':p:') + 1);
+/** The hash of a partition's purchases, and the field of one in it; `tag` is what all keys of the partition begin with. */
+export function placeOf(tag: string, purchaseId: string): readonly [key: string, field: string] {
+  const head = `pur_${Number(/\d+/.exec(tag)?.[0]).toString(36).padStart(2, '0')}`;
+  return [`${tag}purchases`, purchaseId.startsWith(head) ? purchaseId.slice(head.length) : `/${purchaseId}`];
+}
+
+export async function readStored(redis: Redis, tag: string, purchaseId: string): Promise<StoredPurchase> {
+  const raw = (await redis.hgetBuffer(...placeOf(tag, purchaseId))) ?? Buffer.alloc(0);
   const [, , number, lot] = unpackAll(raw) as number[];
   const [saleId, sku] = ((await redis.hget(`${tag}skus`, String(number))) ?? '').split(' ');
   const tail = await redis.hgetBuffer(`${tag}lots:${saleId}:${sku}`, String(lot));
@@ -85,6 +90,23 @@ export async function readStored(redis: Redis, key: string): Promise<StoredPurch
 }
 
 /** Something else than what the scripts know of it is written over a purchase. */
-export async function changeStored(redis: Redis, key: string, changes: Partial<StoredPurchase>): Promise<void> {
-  await redis.set(key, encodeStored({ ...(await readStored(redis, key)), ...changes }));
+export async function changeStored(
+  redis: Redis,
+  tag: string,
+  purchaseId: string,
+  changes: Partial<StoredPurchase>,
+): Promise<void> {
+  const changed = encodeStored({ ...(await readStored(redis, tag, purchaseId)), ...changes });
+  await redis.hset(...placeOf(tag, purchaseId), changed);
+}
+
+/** The bytes of a purchase are lost, or others stand in their place. */
+export async function spoilStored(
+  redis: Redis,
+  tag: string,
+  purchaseId: string,
+  bytes?: string | Buffer,
+): Promise<void> {
+  if (bytes === undefined) await redis.hdel(...placeOf(tag, purchaseId));
+  else await redis.hset(...placeOf(tag, purchaseId), bytes);
 }

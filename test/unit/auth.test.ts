@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bearerToken, createAuthenticator, isAllowed } from '../../api/auth.ts';
+import { parsePlainClaims, parseToken } from '../../api/token-json.ts';
 import { createTokenIssuer } from '../../api/tokens.ts';
 import { TOKEN_LEEWAY_SECONDS } from '../../core/constants.ts';
 
@@ -109,6 +110,29 @@ describe('tokens', () => {
         },
       ),
     );
+  });
+
+  it('that are ordinary are read as any other is', () => {
+    const text = fc.oneof(
+      fc.stringMatching(
+        /^\{"role":"(USER|ADMIN|x)","sub":"u_[a-z0-9-]{0,70}"(,"iat":[0-9]{1,12})?,"exp":0?[0-9]{1,12}\}$/,
+      ),
+      fc.stringMatching(/^\{"role":"(USER|A\\u0044MIN)","sub":"u_[a-z"]{1,4}"(,"exp":[0-9-]{1,4}){1,2}\}$/),
+    );
+    let plain = 0;
+    fc.assert(
+      fc.property(text, (json) => {
+        const payload = Buffer.from(json).toString('base64url');
+        const claims = parsePlainClaims(payload);
+        if (claims === undefined) return;
+        plain += 1;
+        expect(claims).toEqual(parseToken(payload));
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(plain).toBeGreaterThan(100);
+    const padded = Buffer.from('{"role":"USER","sub":"u_1","exp":1}').toString('base64');
+    expect([parsePlainClaims(padded), parseToken(padded)]).toEqual([undefined, undefined]);
   });
 
   it('never make the verification throw', () => {

@@ -6,6 +6,7 @@ import { PARTITIONS } from '../../core/constants.ts';
 import { CodedError, ERRORS, fault, hasCode } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import { fingerprint, hashedId, partitionOf, randomId, randomInteger, randomSecret } from '../../core/ids.ts';
+import { keepLast } from '../../core/last-made.ts';
 import { toDecimal, toMinor } from '../../core/money.ts';
 import { isInfrastructureError } from '../../core/postgres/postgres.ts';
 import { pack, unpack } from '../../core/redis/msgpack.ts';
@@ -49,6 +50,24 @@ describe('ids', () => {
     ]) {
       expect(partitionOf(id)).toBeUndefined();
     }
+  });
+});
+
+describe('what was made last', () => {
+  it('is kept for the same parts, and nothing that could not be made', () => {
+    const made: string[] = [];
+    const join = keepLast((a: string, b: number) => {
+      if (b < 0) throw new RangeError(a);
+      made.push(`${a}${b}`);
+      return { text: `${a}${b}` };
+    });
+    const first = join('a', 1);
+    expect(join('a', 1)).toBe(first);
+    expect(join('a', 2)).toEqual({ text: 'a2' });
+    expect(() => join('b', -1)).toThrow(RangeError);
+    expect(() => join('b', -1)).toThrow(RangeError);
+    expect(join('a', 1)).toEqual(first);
+    expect(made).toEqual(['a1', 'a2', 'a1']);
   });
 });
 

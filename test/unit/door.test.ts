@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createDispatcher } from '../../api/dispatch.ts';
-import type { Arrival } from '../../api/arrival.ts';
+import type { Answer, Arrival } from '../../api/arrival.ts';
 import { createAuthenticator } from '../../api/auth.ts';
 import { createGatekeeper } from '../../api/gatekeeper.ts';
 import { createOpenApi } from '../../api/openapi.ts';
@@ -120,7 +120,10 @@ describe('dispatch', () => {
   });
   const ask = async (from: Arrival, body = '') => {
     const begun = dispatcher.begin(from);
-    const answer = begun.kind === 'answered' ? begun.answer : await dispatcher.finish(begun, Buffer.from(body));
+    const answer = await new Promise<Answer>((resolve) => {
+      const atOnce = begun.kind === 'answered' ? begun.answer : dispatcher.finish(begun, Buffer.from(body), resolve);
+      if (atOnce !== undefined) resolve(atOnce);
+    });
     return {
       status: answer.status,
       headers: Object.fromEntries(answer.headers),

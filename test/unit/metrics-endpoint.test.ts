@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../core/config.ts';
 import { type MetricsEndpoint, openMetricsEndpoint } from '../../core/metrics-endpoint.ts';
-import { counter, renderMetrics, tallies } from '../../core/metrics.ts';
+import { counter, renderMetrics, spreads, tallies } from '../../core/metrics.ts';
 
 describe('the metrics endpoint', () => {
   let endpoint: MetricsEndpoint | undefined;
@@ -33,6 +33,23 @@ describe('the metrics endpoint', () => {
     const later = await renderMetrics();
     expect(later).toContain(line('door="http",status="201"', 5));
     expect(later).toContain(line('door="ws",status="409"', 3));
+  });
+
+  it('shows values that were kept outside the registry as a histogram', async () => {
+    const took = spreads('doorbuster_spread_test_seconds', 'Of this test', 'route', [0.01, 0.1]);
+    for (const value of [0.001, 0.01, 0.05, 7]) took('/a').observe(value);
+    spreads('doorbuster_spread_test_seconds', 'Of this test', 'route', [0.01, 0.1])('/a').observe(0.1);
+    const lines = (await renderMetrics())
+      .split('\n')
+      .filter((line) => line.startsWith('doorbuster_spread_test_seconds'));
+    const labels = `route="/a",pid="${process.pid}"`;
+    expect(lines).toEqual([
+      `doorbuster_spread_test_seconds_bucket{le="0.01",${labels}} 2`,
+      `doorbuster_spread_test_seconds_bucket{le="0.1",${labels}} 4`,
+      `doorbuster_spread_test_seconds_bucket{le="+Inf",${labels}} 5`,
+      `doorbuster_spread_test_seconds_sum{${labels}} 7.161`,
+      `doorbuster_spread_test_seconds_count{${labels}} 5`,
+    ]);
   });
 
   it('says so when its port is taken', async () => {

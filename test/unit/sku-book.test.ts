@@ -12,8 +12,9 @@ const purchase = ([ticket, version, status, quantity = 1]: Row): SlicePurchase =
   status,
   quantity,
   ticket,
-  holdScore: 0,
-  lineScore: 0,
+  expiresAt: 0,
+  sweptAt: 0,
+  linePlace: 0,
 });
 // A book reads of a page and of a record no more than this.
 const page = (...rows: Row[]) => ({ purchases: rows.map(purchase) }) as unknown as AuditSlice;

@@ -8,6 +8,7 @@ import { readBuy } from '../../api/socket-message.ts';
 import { socketMessageSchema } from '../../api/wire.ts';
 import { SOCKETS_PER_BUYER_MAX } from '../../core/constants.ts';
 import { unpack } from '../../core/redis/msgpack.ts';
+import { writePurchase } from '../../shop/sales/purchase-json.ts';
 import type { PurchaseReply } from '../../shop/sales/sales.ts';
 
 const ids = fc.oneof(fc.string({ maxLength: 70, unit: 'grapheme' }), fc.string({ maxLength: 70 }), fc.integer());
@@ -72,6 +73,33 @@ describe('the binary frame of a purchase', () => {
       { numRuns: 1_000 },
     );
     expect(written).toBeGreaterThan(100);
+  });
+});
+
+describe('the JSON of a purchase', () => {
+  it('is what JSON.stringify writes, member for member', () => {
+    const before = [
+      'purchaseId',
+      'saleId',
+      'sku',
+      'quantity',
+      'status',
+      'version',
+      'ticket',
+      'unitPrice',
+      'totalAmount',
+    ];
+    const after = ['currency', 'ahead', 'estimatedWaitSeconds', 'expiresAt', 'bucket', 'orderId', 'reason', 'payment'];
+    const orders = fc.constantFrom<Partial<PurchaseReply>>({}, {}, { orderId: 'an order "of theirs"' });
+    fc.assert(
+      fc.property(replies, orders, (reply, more) => {
+        const all: Partial<Record<string, unknown>> = { ...reply, ...more };
+        const members = [...before, ...after].flatMap((name) => (name in all ? [[name, all[name]]] : []));
+        const ordered: PurchaseReply = Object.fromEntries(members);
+        expect(writePurchase(ordered)).toBe(JSON.stringify(ordered));
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 

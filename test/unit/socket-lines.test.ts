@@ -5,7 +5,7 @@ import type { StockStore } from '../../actors/stock-store.ts';
 import { createLineBoard, type Publish } from '../../api/line-board.ts';
 import { createLinePress } from '../../api/line-press.ts';
 import { createDeparture, Outlet } from '../../api/socket-outlet.ts';
-import { LINE_GROUP_SOCKETS } from '../../core/constants.ts';
+import { LINE_GROUP_SOCKETS, LINE_TOLD_WITHIN_MS } from '../../core/constants.ts';
 import { createLog } from '../../core/log.ts';
 
 const quiet = createLog({ logLevel: 'silent' }, 'test');
@@ -53,14 +53,14 @@ describe('the board above the lines', () => {
     const text = board.watch('s', 'A', false);
     for (const version of [5, 3, 4]) board.update(counters(version));
     expect(published).toEqual([[text, false]]);
-    for (const version of [6, 7]) board.update(counters(version));
     const binary = board.watch('s', 'A', true);
+    for (const version of [6, 7]) board.update(counters(version));
     pass(1);
     expect(published).toHaveLength(1);
     pass(1_000);
-    expect(published.slice(1)).toEqual([
-      [text, false],
+    expect(published.slice(1).toSorted(([a], [b]) => a.localeCompare(b))).toEqual([
       [binary, true],
+      [text, false],
     ]);
     for (const topic of [text, binary]) board.unwatch(topic);
     board.update(counters(8));
@@ -85,6 +85,42 @@ describe('the board above the lines', () => {
     // Who leaves makes room for who comes.
     board.unwatch(groups[0] ?? '');
     expect(board.watch('s', 'A', true)).toBe(groups[0]);
+  });
+
+  it('tells every part of an audience in time, and each of them no more often than it must', () => {
+    const told = new Map<string, { at: number; version: number }[]>();
+    const published: [string, boolean][] = [];
+    const { board, pass } = slowBoard(published, async () => []);
+    const groups = new Set(Array.from({ length: 9 * LINE_GROUP_SOCKETS }, () => board.watch('s', 'A', true)));
+    const changes: number[] = [];
+    let now = 0;
+    /** A millisecond at a time, which telling a group takes, too. */
+    function run(untilMs: number): void {
+      for (; now < untilMs; now += 1) {
+        pass(1);
+        for (const [topic] of published.splice(0)) {
+          told.set(topic, [...(told.get(topic) ?? []), { at: now, version: changes.length }]);
+        }
+      }
+    }
+    run(1_000);
+    for (let i = 1; i <= 50; i += 1) {
+      changes.push(now);
+      board.update(counters(i));
+      // A clock of people, not of a machine.
+      run(now + (i % 2 === 0 ? 97 : 103));
+    }
+    run(now + 1_000);
+    const late = changes.flatMap((at, i) =>
+      [...groups].filter((topic) => {
+        const heard = (told.get(topic) ?? []).find((one) => one.version > i);
+        return heard === undefined || heard.at - at > LINE_TOLD_WITHIN_MS;
+      }),
+    );
+    expect(groups.size).toBe(9);
+    expect(late).toEqual([]);
+    // Fifty changes, the first few of which went to all at once.
+    for (const topic of groups) expect(told.get(topic)?.length).toBeLessThanOrEqual(22);
   });
 
   it('asks Redis once for many who ask at once', async () => {

@@ -29,13 +29,13 @@ local function fresh_purchase(id) return fresh[id] and decode_purchase(accepted.
 local function accept(sale, s, id, buyer, quantity, print, is_reserved)
   local ticket = s.lastTicket + 1
   s.lastTicket, s.is_changed = ticket, true
-  s.tickets_add[ticket - s.as_read.lastTicket] = id
+  s.tickets_add[ticket - s.tickets_before] = id
   if is_reserved then
-    s.available, s.held = s.available - quantity, s.held + quantity
+    s.available, s.held, s.holders = s.available - quantity, s.held + quantity, s.holders + 1
     count_starts(sale, 1)
-    add_hold(sale, s, id)
+    add_hold(s, id, ticket, NOW + sale.holdMs)
   else
-    s.line_add[#s.line_add + 1], s.line_add[#s.line_add + 2] = ticket, id
+    if s.waiters == 0 then s.head = ticket end
     if quantity > 1 then s.big_add[#s.big_add + 1], s.big_add[#s.big_add + 2] = quantity, id end
     s.waiters, s.waiting = s.waiters + 1, s.waiting + quantity
   end

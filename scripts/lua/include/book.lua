@@ -12,19 +12,19 @@ local further = {} -- other commands of the verb, { command, key, … }
 
 local SALE_NUMBERS = { 'version', 'opensAt', 'closesAt', 'holdMs', 'perBuyerLimit', 'lineLimit',
   'admissionPerSecond', 'startBacklogLimit', 'unstarted', 'tokens', 'tokensAt', 'closing', 'purgeAt' }
-local STOCK_NUMBERS = { 'loaded', 'available', 'held', 'sold', 'waiting', 'lastTicket', 'version', 'unitPrice', 'everywhere' }
+-- `holders` and `waiters`: purchases, where `held` and `waiting` are units. `head`: who waits has this ticket or a later one.
+local STOCK_NUMBERS = { 'loaded', 'available', 'held', 'sold', 'waiting', 'lastTicket', 'version', 'unitPrice', 'everywhere',
+  'holders', 'waiters', 'head' }
 
--- Numbers of a hash, and `as_read`: what is written back is what has changed.
+-- Numbers of a hash into the table made for them. What is written back is what differs from `as_read` behind place `read_from`.
 local function take_numbers(values, offset, names, into)
-  local as_read = {}
-  for i, name in ipairs(names) do
+  for i = 1, #names do
     local number = tonumber(values[offset + i] or 0)
-    into[name], as_read[name] = number, number
+    into[names[i]], values[offset + i] = number, number
   end
-  into.as_read = as_read
+  into.as_read, into.read_from = values, offset
   return into
 end
-
 
 -- The sale, or nil. `buyers` caches what its buyers hold: { units, ids }.
 local function open_sale(id)
@@ -35,10 +35,9 @@ local function open_sale(id)
     sales[id] = false
     return nil
   end
-  local sale = { id = id, status = status, skus_text = values[2] or '', buyers = {}, buyers_changed = {} }
-  sales[id] = take_numbers(values, 2, SALE_NUMBERS, sale)
-  sale.as_read.status = status
-  return sale
+  sales[id] = take_numbers(values, 2, SALE_NUMBERS,
+    { id = id, status = status, was_status = status, skus_text = values[2] or '', buyers = {}, buyers_changed = {} })
+  return sales[id]
 end
 
 -- Its SKUs: taken apart only where all of them are asked for, since a sale may have a thousand.
@@ -50,29 +49,34 @@ local function skus_of(sale)
   return sale.skus
 end
 
--- Asks one of a SKU's sorted sets. Where another type of key was put in its place, the answer is nothing, and the SKU sells
+-- Asks one of a SKU's lists or sets. Where another type of key was put in its place, the answer is nothing, and the SKU sells
 -- no more; the other SKUs of the call are served all the same.
-local function read_sorted(s, ...)
-  local answer = redis.pcall(...)
+local function read_of_sku(s, command, what, ...)
+  local answer = redis.pcall(command, sku_key(what, s.sale_id, s.sku), ...)
   if type(answer) ~= 'table' or not answer.err then return answer end
   s.fault, s.blocked = tostring(answer.err), 'FAULT'
   return {}
 end
+--- @include hold-runs
 
--- When the first hold ends, 0 without one. Asked once, and again after holds have left.
-local function first_hold(s)
-  if not s.first_hold then
-    local first = read_sorted(s, 'ZRANGE', sku_key('holds', s.sale_id, s.sku), 0, 0, 'WITHSCORES')
-    s.first_hold = tonumber(first[2] or 0)
-  end
-  return s.first_hold
+-- A SKU's place in the book, with room for what will be decided on it. All it will ever have is named here: a table that grows
+-- name by name is made anew five times, and a call may meet hundreds of SKUs.
+local function new_sku(sale_id, sku, currency, blocked)
+  return {
+    sale_id = sale_id, sku = sku, member = agenda_member(sale_id, sku), number = false, currency = currency,
+    blocked = blocked, was_blocked = blocked ~= '', fault = false, is_new = false, is_changed = false,
+    loaded = 0, available = 0, held = 0, sold = 0, waiting = 0, lastTicket = 0, version = 0, unitPrice = 0, everywhere = 0,
+    holders = 0, waiters = 0, head = 0, as_read = {}, read_from = 0, tickets_before = 0,
+    look_at = false, first_hold = false, last_run = false, is_swept = false, is_behind = false, runs_taken = false,
+    rest_of_run = false, has_crowd = false, last_lot = false, counters = false,
+    big_add = {}, big_rem = {}, runs_add = {}, ends_add = {}, ends_rem = {}, tickets_add = {}, orders_add = {}, lots = {},
+    lots_add = {}, word_of = {},
+  }
 end
 
--- `s` goes into the book, with room for what will be decided on it.
 local function enter_sku(s)
-  s.line_add, s.line_rem, s.big_add, s.big_rem, s.holds_add, s.holds_rem = {}, {}, {}, {}, {}, {}
-  s.tickets_add, s.orders_add, s.left, s.lots, s.lots_add, s.word_of = {}, {}, {}, {}, {}, {}
   skus[s.member], sku_order[#sku_order + 1] = s, s
+  s.tickets_before = s.lastTicket
   return s
 end
 
@@ -80,23 +84,18 @@ end
 local function open_sku(sale_id, sku)
   local member = agenda_member(sale_id, sku)
   if skus[member] ~= nil then return skus[member] or nil end
-  local key = sku_key('stock', sale_id, sku)
-  local values = redis.call('HMGET', key, 'currency', 'blocked', 'number', unpack(STOCK_NUMBERS))
-  local currency, blocked = values[1], values[2] or ''
-  if not currency then
+  local values = redis.call('HMGET', sku_key('stock', sale_id, sku), 'currency', 'blocked', 'number', unpack(STOCK_NUMBERS))
+  if not values[1] then
     skus[member] = false
     return nil
   end
-  local s = take_numbers(values, 3, STOCK_NUMBERS, { sale_id = sale_id, sku = sku, member = member })
-  s.currency, s.blocked, s.was_blocked = currency, blocked, blocked ~= ''
+  local s = take_numbers(values, 3, STOCK_NUMBERS, new_sku(sale_id, sku, values[1], values[2] or ''))
   s.number = tonumber(values[3])
   if s.number then
-    names_of_skus[s.number] = { sale_id, sku, s.unitPrice, currency }
+    names_of_skus[s.number] = { sale_id, sku, s.unitPrice, s.currency }
   else
     s.fault, s.blocked = 'its number is gone', 'FAULT'
   end
-  local waiters = read_sorted(s, 'ZCARD', sku_key('line', sale_id, sku))
-  s.waiters = type(waiters) == 'number' and waiters or 0
   return enter_sku(s)
 end
 

@@ -25,7 +25,7 @@ local function id_of(word)
   local number, ticket = string.match(word, '^(%d+)/(%d+)$')
   local name = number and name_of_sku(tonumber(number))
   local s = name and skus[agenda_member(name[1], name[2])]
-  local early = s and s.tickets_add[tonumber(ticket) - s.as_read.lastTicket] -- given out by this very call
+  local early = s and s.tickets_add[tonumber(ticket) - s.tickets_before] -- given out by this very call
   return early or name and redis.call('LINDEX', sku_key('tickets', name[1], name[2]), ticket - 1) or nil
 end
 

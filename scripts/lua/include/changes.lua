@@ -21,6 +21,7 @@ local function touch(id, p, available, held, sold)
   end
   local s = sku_of(p)
   s.available, s.held, s.sold, s.is_changed = s.available + available, s.held + held, s.sold + sold, true
+  if held ~= 0 then s.holders = s.holders + (held > 0 and 1 or -1) end
   if sold < 0 then come_back(s, -sold) end
 end
 
@@ -53,17 +54,9 @@ local function set_sale_status(sale, status)
   records[#records + 1] = { 'e', take_seq(), sale.id, status, sale.version, NOW }
 end
 
--- All holds that one call starts in a sale end at one time.
-local function add_hold(sale, s, id)
-  sale.ends_at = sale.ends_at or string.format('%.0f', NOW + sale.holdMs)
-  local added = s.holds_add
-  local n = #added
-  added[n + 1], added[n + 2] = sale.ends_at, id
-end
-
 local function start_hold(sale, s, id, p)
   set_status(sale, p, 'RESERVED')
   p[EXPIRES_AT], p[HAD_HOLD] = NOW + sale.holdMs, 1
-  add_hold(sale, s, id)
+  add_hold(s, id, p[TICKET], p[EXPIRES_AT])
   touch(id, p, -p[QUANTITY], p[QUANTITY], 0)
 end

@@ -6,11 +6,7 @@
 --- @include sku-writes
 -- A SKU's counts as everybody is told them. A blocked one is not for sale, whatever its sale says.
 local function counters_of(s)
-  local head = s.lastTicket + 1
-  if s.waiters > 0 then
-    local first = read_sorted(s, 'ZRANGE', sku_key('line', s.sale_id, s.sku), 0, 0, 'WITHSCORES')
-    head = tonumber(first[2] or head)
-  end
+  local head = s.waiters > 0 and s.head or s.lastTicket + 1
   local status = sales[s.sale_id].status
   if s.blocked ~= '' and status == 'OPEN' then status = 'PAUSED' end
   return { s.sale_id, s.sku, status, s.version, s.loaded, s.available, s.held, s.sold, s.waiting, head, s.lastTicket,
@@ -23,7 +19,7 @@ local function write_sale(sale)
   call_in_chunks('HDEL', buyers_key(sale.id), del)
   if not sale.is_changed then return end
   local texts = {}
-  if sale.status ~= sale.as_read.status then texts = { 'status', sale.status, 'skus', table.concat(skus_of(sale), ' ') } end
+  if sale.status ~= sale.was_status then texts = { 'status', sale.status, 'skus', table.concat(skus_of(sale), ' ') } end
   write_numbers(sale_key(sale.id), SALE_NUMBERS, sale, texts)
 end
 
@@ -42,11 +38,11 @@ end
 
 local function write_others()
   for _, s in ipairs(sku_order) do call_for_sku('HSET', 'lots', s, s.lots_add) end
-  call_in_chunks('MSET', nil, changed.values)
-  call_in_chunks('MSET', nil, accepted.values)
+  call_in_chunks('HSET', PURCHASES, changed.values)
+  call_in_chunks('HSET', PURCHASES, accepted.values)
   for _, command in ipairs(further) do redis.call(unpack(command)) end
   for id, at in pairs(plans) do
-    if at then redis.call('ZADD', SCHEDULE, string.format('%.0f', at), id) else redis.call('ZREM', SCHEDULE, id) end
+    if at then redis.call('ZADD', SCHEDULE, string.format('%d', at), id) else redis.call('ZREM', SCHEDULE, id) end
   end
 end
 
@@ -55,6 +51,7 @@ local function write_skus()
   for _, s in ipairs(sku_order) do
     local is_ok, reason = pcall(function()
       if s.is_changed then write_sku(s) end
+      write_holds(s)
       write_agenda(s)
     end)
     if s.is_changed and s.blocked == '' and not adds_up(s) then s.fault = s.fault or 'its counts do not add up' end
@@ -72,8 +69,8 @@ end
 local function commit()
   local blob, count = pack_entry()
   if blob then
-    redis.call('XADD', OUTBOX, string.format('%.0f-%d', SEQ, count), 'b', blob)
-    redis.call('HSET', FENCE, 'seq', string.format('%.0f', SEQ))
+    redis.call('XADD', OUTBOX, string.format('%d-%d', SEQ, count), 'b', blob)
+    redis.call('HSET', FENCE, 'seq', string.format('%d', SEQ))
   end
   local is_ok, reason = pcall(write_others)
   local refused = write_sales()

@@ -1,29 +1,30 @@
 -- The end of a hold: its stock goes back and is offered to the line in the same script.
 local function end_hold(sale, s, id, p, status, reason)
-  s.holds_rem[#s.holds_rem + 1] = id
   set_status(sale, p, status)
   p[REASON] = reason
   uncount_buyer(sale, p)
   touch(id, p, p[QUANTITY], -p[QUANTITY], 0)
 end
 
--- Ends the due holds of a SKU, oldest first. Returns how many, and the lag of the oldest in ms.
+-- Ends the due holds of a SKU, oldest first, once a call. Returns how many, at how many purchases it looked, and the lag of the
+-- oldest in ms. What has ended otherwise, or lost its bytes, is passed over: the audit tells of the latter.
 local function expire_due(sale, s, budget)
-  if first_hold(s) > NOW or s.first_hold == 0 then return 0, 0, 0 end
-  local due = read_sorted(s, 'ZRANGEBYSCORE', sku_key('holds', s.sale_id, s.sku), '-inf', string.format('%.0f', NOW),
-    'WITHSCORES', 'LIMIT', 0, budget)
-  local ids, ended = {}, 0
-  for i = 1, #due, 2 do ids[#ids + 1] = due[i] end
+  if s.is_swept or first_hold(s) > NOW or s.first_hold == 0 then return 0, 0, 0 end
+  local ids, left = take_due(s, budget)
+  local ended, lag = 0, 0
+  s.is_swept = true
   read_into_book(ids)
   for _, id in ipairs(ids) do
     local p = purchases[id]
     if p and IS_HELD[p[STATUS]] then
-      end_hold(sale, s, id, p, 'EXPIRED', 'HOLD_EXPIRED')
-      ended = ended + 1
-    else -- no live hold stands behind it: the audit tells of it, the sweep must not meet it for ever
-      s.holds_rem[#s.holds_rem + 1], s.is_changed = id, true
+      if p[EXPIRES_AT] <= NOW then
+        lag = math.max(lag, NOW - p[EXPIRES_AT])
+        end_hold(sale, s, id, p, 'EXPIRED', 'HOLD_EXPIRED')
+        ended = ended + 1
+      else -- it stood among others' ends: its own comes later
+        s.ends_add[#s.ends_add + 1], s.ends_add[#s.ends_add + 2] = string.format('%d', p[EXPIRES_AT]), id
+      end
     end
   end
-  if #ids > 0 then s.is_swept = true end
-  return ended, #ids, due[2] and NOW - tonumber(due[2]) or 0
+  return ended, budget - left, lag
 end

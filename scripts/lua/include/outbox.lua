@@ -15,7 +15,7 @@ local function text_head(size)
 end
 
 local shapes = {}
-local changed, accepted = { rows = {}, values = {} }, { rows = {}, values = {} } -- rows of the entry; { key, bytes … } for MSET
+local changed, accepted = { rows = {}, values = {} }, { rows = {}, values = {} } -- rows of the entry; { field, bytes … } for HSET
 local alike = {} -- shapes by their purchases' tail, and where tails are the same and movements are not, by both
 
 -- What purchases have in common: where it stands in the entry, and the tail of their bytes.
@@ -44,7 +44,7 @@ local function tell(told, id, buyer, ticket, shape)
   end
   local lead, rows, values = pack(buyer, ticket), told.rows, told.values
   local n = #rows + 1
-  rows[n], values[2 * n - 1], values[2 * n] = head .. id .. lead, PURCHASE .. id, lead .. shape.tail
+  rows[n], values[2 * n - 1], values[2 * n] = head .. id .. lead, field_of(id), lead .. shape.tail
   return n
 end
 

@@ -7,27 +7,18 @@ local REFUND_DUE, HAD_HOLD = 16, 17
 -- A purchase in one of these states has a hold.
 local IS_HELD = { RESERVED = true, PAYMENT_PENDING = true, PAYMENT_FAILED = true }
 
--- Times n calls of redis.call(command, key, …pairs) with at most 1,024 arguments each: `unpack` fails from 8,000 values.
+-- As many calls of redis.call(command, key, …values) as need be, of at most 1,024 values each: `unpack` fails from 8,000.
 local function call_in_chunks(command, key, values)
-  local size = #values
-  if size == 0 then return end
-  if size <= 1024 then
-    if key then redis.call(command, key, unpack(values, 1, size)) else redis.call(command, unpack(values, 1, size)) end
-    return
-  end
-  for from = 1, size, 1024 do
-    local to = math.min(from + 1023, size)
-    if key then redis.call(command, key, unpack(values, from, to)) else redis.call(command, unpack(values, from, to)) end
-  end
+  for from = 1, #values, 1024 do redis.call(command, key, unpack(values, from, math.min(from + 1023, #values))) end
 end
 
--- Many purchases in one MGET. Returns two tables by id: the decoded ones, and those whose bytes cannot be read.
+-- Many purchases in one call. Returns two tables by id: the decoded ones, and those whose bytes cannot be read.
 local function read_purchases(ids)
   local found, corrupt = {}, {}
   for from = 1, #ids, 1024 do
     local names = {}
-    for i = from, math.min(from + 1023, #ids) do names[#names + 1] = PURCHASE .. ids[i] end
-    local raws = redis.call('MGET', unpack(names))
+    for i = from, math.min(from + 1023, #ids) do names[#names + 1] = field_of(ids[i]) end
+    local raws = redis.call('HMGET', PURCHASES, unpack(names))
     for i = 1, #names do
       local raw = raws[i]
       if raw then

@@ -41,7 +41,7 @@ local function end_line(sale, budget)
   for _, sku in ipairs(skus_of(sale)) do
     local s = open_sku(sale.id, sku)
     if s and s.waiters > 0 then
-      budget = walk_line(s, sku_key('line', sale.id, sku), nil, budget, function(id, p)
+      budget = walk_line(s, budget, 64, function(id, p)
         end_waiting(sale, s, id, p, 'CANCELLED', 'SALE_CLOSED')
         return true
       end)
