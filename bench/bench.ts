@@ -38,6 +38,8 @@ export interface Surroundings {
   /** Small amounts: tells that everything works, not how fast it is. */
   readonly isQuick: boolean;
   say(line: string): void;
+  /** The run is stopped: for a bench that starts a system of its own. */
+  readonly signal: AbortSignal;
   /**
    * Bare uWebSockets.js, driven once more, now: POSTs a second at 512 connections. Called between a bench's own runs, it is
    * what their ratio is over; every call by the main generator counts for the run's median, which `ratio: 'bare'` is over.

@@ -8,6 +8,7 @@ import { eager } from './eager.bench.ts';
 import { expiry } from './expiry.bench.ts';
 import { fixedRate } from './fixed-rate.bench.ts';
 import { growth } from './growth.bench.ts';
+import { growthCounter } from './growth-counter.bench.ts';
 import { lines } from './lines.bench.ts';
 import { memory } from './memory.bench.ts';
 import { ordersWritten } from './orders-written.bench.ts';
@@ -25,6 +26,7 @@ export const BENCHES: readonly Bench[] = [
   soldOut,
   ordersWritten,
   growth,
+  growthCounter,
   expiry,
   cluster,
   lines,

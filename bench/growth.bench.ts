@@ -1,157 +1,129 @@
-// Does a purchase cost more when there is more of everything? The same purchases beside 10³ and 10⁶ live holds, joining an
-// empty line and one of 10⁶, and spread over 1 and 1,000 SKUs of a sale. Processor time, not the clock; both sides take
-// turns, and the median of the turns counts, so that whatever else the machine does meets both.
-import { createCounter } from '../actors/sku-actor.ts';
+// Does a purchase cost more when there is more of everything? The same crowd over HTTP beside 10³ and 10⁶ live holds, joining an empty
+// line and one of 10⁶, and spread over 1 and 1,000 SKUs: processor time of all processes of a running system, from the request to
+// the row in Postgres, in turns. 10⁶ holds and 10⁶ in line are in a system of their own, and in its Postgres as well.
 import { systemClock } from '../core/clock.ts';
-import { randomId } from '../core/ids.ts';
-import { removeKeys } from '../shop/admin/rebuild-keys.ts';
-import type { Bench, Row } from './bench.ts';
-import { newWishes, openOwnRedis, OWN_PARTITION, OWN_SKU, type OwnRedis } from './own-redis.ts';
-import { skusOnTheWhole } from './growth/whole-system.ts';
+import { runAudit } from '../shop/admin/admin.ts';
+import type { Bench, Finding } from './bench.ts';
+import { comeToRest, compareBooks, forgoRewrites, openHolds, openLine } from './growth/crowded-sale.ts';
+import { openSkus } from './growth/many-skus.ts';
+import { compareSides, type Comparison, type Pace, type Side, warmUp } from './growth/turns.ts';
+import { type Offer, openStage, type Stage } from './stage.ts';
 
-const FULL = { few: 1_000, many: 1_000_000, turns: 15, purchases: 4_096 };
-const QUICK = { few: 100, many: 10_240, turns: 3, purchases: 1_024 };
+interface Plan extends Pace {
+  readonly few: number;
+  readonly many: number;
+}
+const FULL: Plan = { few: 1_000, many: 1_000_000, perSecond: 3_000, seconds: 2, turns: 3 };
+const QUICK: Plan = { few: 100, many: 10_240, perSecond: 500, seconds: 1, turns: 1 };
 const SKUS = 1_000;
-/** A deadline that nobody meets here. */
-const DEADLINE_MS = 60_000;
-
-interface Cost {
-  readonly redisUs: number;
-  readonly counterUs: number;
-}
-interface Side {
-  readonly what: string;
-  readonly costs: Cost[];
-  turn(): Promise<Cost>;
-}
+const FAST = 2.5;
+const WARM_SHARE = 0.05;
 
 export const growth: Bench = {
   name: 'growth',
-  question: 'processor time of a purchase as work grows: live holds, the line, SKUs',
-  async run({ isQuick, say, stage }) {
+  question: 'processor time of a whole purchase as work grows: live holds, the line, SKUs',
+  async run({ isQuick, say, signal }) {
     const plan = isQuick ? QUICK : FULL;
-    const byHolds = await besideMany(say, plan, 'RESERVED');
-    const byWaiting = await besideMany(say, plan, 'WAITING');
-    say(`${SKUS} SKUs, at the counter alone`);
-    const bySkus = await besideSkus(say, plan);
-    say(`${SKUS} SKUs, through the whole system`);
-    const whole = await skusOnTheWhole(await stage(), SKUS, isQuick);
-    return {
-      rows: [...byHolds.rows, ...byWaiting.rows, ...bySkus.rows, ...whole.rows],
-      notes: [
-        'Beside 10⁶ holds or 10⁶ in line the figure is of Redis and the counter alone, an eighth to a quarter of what a purchase costs: what is around them does not know how many there are.',
-        "µs are Redis' and, behind the plus, the counter's (actors and store); a system's are of all its processes. The ratio is many over few.",
-        `At the counter 512 purchases are under way at once; with ${SKUS} SKUs nearly each of them is alone in its SKU.`,
-      ],
-      measures: {
-        'growth.byHolds': byHolds.ratio,
-        'growth.byWaiting': byWaiting.ratio,
-        'growth.bySkus': whole.ratio,
-      },
-      problems: [...byHolds.problems, ...byWaiting.problems, ...bySkus.problems, ...whole.problems],
-    };
+    // Of their own: what other benches left behind would be part of what is little here.
+    const opened = await Promise.allSettled([openStage(say, signal), openStage(say, signal)]);
+    const stages = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    try {
+      const [quiet, crowded] = stages;
+      if (quiet === undefined || crowded === undefined) throw new Error('the two systems did not start');
+      return await compareSystems(quiet, crowded, plan, say);
+    } finally {
+      await Promise.all(stages.map((stage) => stage.close()));
+    }
   },
 };
 
-/** Processor time of Redis and of this process, per purchase. */
-async function costOf(own: OwnRedis, purchases: number, work: () => Promise<unknown>): Promise<Cost> {
-  await own.forgetOutbox();
-  const before = await own.processorUs();
-  const usage = process.cpuUsage();
-  await work();
-  const { user, system } = process.cpuUsage(usage);
-  return { redisUs: ((await own.processorUs()) - before) / purchases, counterUs: (user + system) / purchases };
-}
-
-async function takeTurns(few: Side, many: Side, turns: number): Promise<{ rows: Row[]; ratio: number }> {
-  for (let turn = 0; turn < turns; turn += 1) for (const side of [few, many]) side.costs.push(await side.turn());
-  const total = ({ costs }: Side): number => median(costs.map((c) => c.redisUs + c.counterUs));
-  const ratio = total(many) / total(few);
-  const rows = [few, many].map((side): Row => {
-    const each = `${median(side.costs.map((c) => c.redisUs)).toFixed(1)} + ${median(side.costs.map((c) => c.counterUs)).toFixed(1)} µs`;
-    return { what: `${side.what}: ${each}`, perSecond: null, count: turns, ...(side === many ? { ratio } : {}) };
+async function compareSystems(quiet: Stage, crowded: Stage, plan: Plan, say: (line: string) => void): Promise<Finding> {
+  const { few, many } = plan;
+  const units = Math.ceil(plan.perSecond * plan.seconds) * (plan.turns + 1);
+  await Promise.all([quiet, crowded].map(forgoRewrites));
+  say(`${many} holds and as many in line`);
+  const [holds, line] = await Promise.all([openHolds(crowded, many, units, say), openLine(crowded, many, units, say)]);
+  // The other workers have compiled what they do by now; so have these, then.
+  const others = Math.ceil(many * WARM_SHARE);
+  await comeToRest(quiet, [await openHolds(quiet, others, 0)]);
+  await comeToRest(crowded, [holds, line]);
+  const { fewHolds, manyHolds, noLine, longLine } = sidesOf({ quiet, crowded, holds, line, few, many, units });
+  say('a warm-up');
+  for (const side of [fewHolds, manyHolds, noLine, longLine]) await warmUp(side, plan);
+  say('beside live holds');
+  const byHolds = await compareSides(fewHolds, manyHolds, plan);
+  say(`${describe(byHolds)}; into a line`);
+  const byWaiting = await compareSides(noLine, longLine, plan);
+  say(`${describe(byWaiting)}; ${SKUS} SKUs`);
+  const [one, thousand] = [await openSkus(quiet, 1, 2 * units), await openSkus(quiet, SKUS, 2 * units)];
+  const skuSides = [
+    { what: 'of 1 SKU', answer: '201', stage: quiet, offers: async () => one },
+    { what: `of ${SKUS} SKUs`, answer: '201', stage: quiet, offers: async () => thousand },
+  ] as const;
+  const bySkus = await compareSides(...skuSides, plan);
+  // The faster they come, the more of one SKU are in a batch.
+  const byFastSkus = await compareSides(...skuSides, {
+    ...{ perSecond: plan.perSecond * FAST, seconds: plan.seconds / FAST, turns: plan.turns },
   });
-  return { rows, ratio };
+  say(`${describe(bySkus)}, faster ${describe(byFastSkus)}; the audit`);
+  // Each crowded sale was bought from in as many turns, and once more.
+  const bought = many + units;
+  const compared = await Promise.all([
+    auditAll(quiet),
+    compareBooks(crowded, holds, { RESERVED: bought, WAITING: 0 }),
+    compareBooks(crowded, line, { RESERVED: 1, WAITING: bought }),
+  ]);
+  const parts = [byHolds, byWaiting, bySkus, byFastSkus];
+  return {
+    rows: parts.flatMap(({ rows }) => rows),
+    notes: [
+      'µs are of all processes of a system, from the request to the row in Postgres; the ratio is the median of turns, many over few.',
+      `Targets are judged at ${plan.perSecond}/s. The faster a crowd comes the larger are batches, of one SKU more than of a thousand.`,
+      `In the system with few there are, beside them, ${others} holds of a sale that warmed it up, and those that bought in the turns before.`,
+      'The sales with few and with many SKUs are audited; of those with many purchases the counts of both stores are compared.',
+    ],
+    measures: {
+      'growth.byHolds': byHolds.ratio,
+      'growth.byWaiting': byWaiting.ratio,
+      'growth.bySkus': bySkus.ratio,
+    },
+    problems: [...parts.flatMap(({ problems }) => problems), ...compared.flat()],
+  };
 }
 
-async function besideMany(
-  say: (line: string) => void,
-  { few, many, turns, purchases }: typeof FULL,
-  status: 'RESERVED' | 'WAITING',
-): Promise<{ rows: Row[]; ratio: number; problems: string[] }> {
-  const kind = status === 'RESERVED' ? 'live holds' : 'waiting';
-  say(`${few} and ${many} ${kind}`);
-  const [small, large] = await Promise.all([openOwnRedis(say), openOwnRedis(say)]);
-  const problems: string[] = [];
-  try {
-    const isOpen = status === 'RESERVED';
-    const buy = async (own: OwnRedis, saleId: string, count: number): Promise<void> => {
-      const answered = await own.buy(saleId, count, status);
-      if (answered !== count) problems.push(`${kind}: ${answered} of ${count} were ${status}`);
-    };
-    const crowded = await large.createSale(many * 2, isOpen);
-    await buy(large, crowded, many);
-    const turned = await takeTurns(
-      {
-        ...{ what: isOpen ? `${few} ${kind}` : 'an empty line', costs: [] },
-        async turn() {
-          // As few as at the beginning.
-          await removeKeys(small.redis, OWN_PARTITION);
-          const saleId = await small.createSale(many, isOpen);
-          if (isOpen) await buy(small, saleId, few);
-          return costOf(small, purchases, () => buy(small, saleId, purchases));
-        },
-      },
-      {
-        ...{ what: `${many} ${kind}`, costs: [] },
-        turn: () => costOf(large, purchases, () => buy(large, crowded, purchases)),
-      },
-      turns,
-    );
-    return { ...turned, problems };
-  } finally {
-    await Promise.all([small.close(), large.close()]);
-  }
+function describe({ ratio }: Comparison): string {
+  return `${ratio.toFixed(2)} ×`;
 }
 
-async function besideSkus(
-  say: (line: string) => void,
-  { turns, purchases }: typeof FULL,
-): Promise<{ rows: Row[]; ratio: number; problems: string[] }> {
-  const own = await openOwnRedis(say);
-  const counter = createCounter({ stock: own.stock, clock: systemClock });
-  const problems: string[] = [];
-  async function side(skus: number): Promise<Side> {
-    const saleId = randomId('sale', OWN_PARTITION);
-    const items = Array.from({ length: skus }, (_, i) => ({
-      ...{ sku: `${OWN_SKU}-${i}`, stock: purchases * turns, unitPrice: 49_900, currency: 'INR' },
-    }));
-    const terms = { opensAt: null, closesAt: null, holdMs: 3_600_000, perBuyerLimit: 1, lineLimit: null };
-    const payments = { paymentStart: 'on_demand', startBacklogLimit: 0, admissionPerSecond: null } as const;
-    await own.stock.createSale({ saleId, ...terms, ...payments, startNow: true, items });
-    let next = 0;
-    const buyOne = async (wish: ReturnType<typeof newWishes>[number]): Promise<void> => {
-      const sku = `${OWN_SKU}-${next++ % skus}`;
-      const outcome = await counter.buy({ ...wish, saleId, sku, hasKey: false }, Date.now() + DEADLINE_MS);
-      if (outcome.kind !== 'purchase') problems.push(`${skus} SKUs: ${outcome.code}`);
-    };
-    return {
-      ...{ what: `${skus} SKU${skus === 1 ? '' : 's'}, at the counter`, costs: [] },
-      turn: () =>
-        costOf(own, purchases, async () => {
-          const wishes = newWishes(purchases);
-          while (wishes.length > 0) await Promise.all(wishes.splice(-512).map(buyOne));
-        }),
-    };
-  }
-  try {
-    return { ...(await takeTurns(await side(1), await side(SKUS), turns)), problems };
-  } finally {
-    await counter.drain();
-    await own.close();
-  }
+interface Scene {
+  readonly quiet: Stage;
+  readonly crowded: Stage;
+  readonly holds: Offer;
+  readonly line: Offer;
+  readonly few: number;
+  readonly many: number;
+  readonly units: number;
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+/** Where there are few, each turn has a sale of its own, so that there are few again. */
+function sidesOf({ quiet, crowded, holds, line, few, many, units }: Scene) {
+  const fresh = async (opening: Promise<Offer>): Promise<Offer[]> => {
+    const offer = await opening;
+    await comeToRest(quiet, [offer]);
+    return [offer];
+  };
+  const side = (what: string, answer: Side['answer'], stage: Stage, offers: Side['offers']): Side => ({
+    ...{ what, answer, stage, offers },
+  });
+  return {
+    fewHolds: side(`beside ${few} live holds`, '201', quiet, () => fresh(openHolds(quiet, few, units))),
+    manyHolds: side(`beside ${many} live holds`, '201', crowded, async () => [holds]),
+    noLine: side('into an empty line', '202', quiet, () => fresh(openLine(quiet, 0, units))),
+    longLine: side(`into a line of ${many}`, '202', crowded, async () => [line]),
+  };
+}
+
+async function auditAll(stage: Stage): Promise<string[]> {
+  const report = await runAudit({ ...stage, clock: systemClock }, {});
+  return report.differences.map(({ code, message }) => `${code}: ${message}`);
 }

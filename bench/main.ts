@@ -10,7 +10,7 @@ import { closeCluster } from './cluster.bench.ts';
 import { describeMachine } from './machine.ts';
 import { type Ran, type Report, toLines, toReport } from './report.ts';
 import { writeChart, writeResults } from './results.ts';
-import { openStage, type Stage } from './stage.ts';
+import { closeStages, openStage, type Stage } from './stage.ts';
 
 const stopping = new AbortController();
 /** Rejects when the run is to end now, whatever is still under way. */
@@ -31,7 +31,7 @@ async function runAll(chosen: readonly Bench[], isQuick: boolean): Promise<Repor
   const { generators } = bare;
   let opened: Promise<Stage> | undefined;
   const surroundings: Surroundings = {
-    ...{ isQuick, say, generators },
+    ...{ isQuick, say, generators, signal: stopping.signal },
     bare: (by) => bare.run(by),
     stage: () => (opened ??= openStage(say, stopping.signal)),
   };
@@ -45,7 +45,7 @@ async function runAll(chosen: readonly Bench[], isQuick: boolean): Promise<Repor
     for (const bench of chosen) await Promise.race([run(bench), stopped]);
   } finally {
     if (opened !== undefined) say('stopping the system');
-    await opened?.then((stage) => stage.close());
+    await closeStages();
     await closeGrounds();
     await closeCluster();
   }

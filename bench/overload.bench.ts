@@ -76,10 +76,10 @@ export const overload: Bench = {
   name: 'overload',
   question: 'ten times more purchases than it can take: what is still accepted, and how it recovers',
   async run(surroundings) {
-    const { isQuick, say } = surroundings;
+    const { isQuick, say, signal } = surroundings;
     const sizes = isQuick ? QUICK : FULL;
     // Of its own: what other benches leave in Redis and Postgres would be part of the load.
-    const stage = await openStage(say, new AbortController().signal);
+    const stage = await openStage(say, signal);
     say(`signing ${sizes.buyers} tokens`);
     const tokens = await gatherCrowd(sizes.buyers, stage.config.jwtSecret);
     const flood = await openFlood(GENERATORS);

@@ -1,7 +1,9 @@
 // What does the late crowd cost? Purchases of a SKU of which nothing is left: without a key the door answers from its
 // memory, with a key it asks Redis, because that buyer may have been answered before. Each purchase by another buyer;
-// bare uWebSockets.js and the script-per-request baseline in turn with ours. Nothing may change.
-import { BARE_CONNECTIONS } from './baselines/bare.ts';
+// bare uWebSockets.js and the script-per-request baseline in turn with ours. Nothing may change. Two API processes, since there
+// is no work here but the door's: one would leave the second core to the generator.
+import { availableParallelism } from 'node:os';
+import { BARE_CONNECTIONS, type BareRun } from './baselines/bare.ts';
 import { openScriptPerRequest } from './baselines/script-per-request/script-per-request.ts';
 import type { Bench, Finding, Row, Surroundings } from './bench.ts';
 import { type Contender, contenderOf } from './contender.ts';
@@ -9,8 +11,9 @@ import { gatherCrowd, purchaseWishes, type Wish } from './load/crowd.ts';
 import type { Generator, LoadOutcome } from './load/generator.ts';
 import { describeSpent, watchProcessorTime } from './load/processor-time.ts';
 import { median, spread } from './spread.ts';
-import type { Offer } from './stage.ts';
+import { type Offer, openStage } from './stage.ts';
 
+const API_PROCESSES = 2;
 const FULL = { rounds: 3, seconds: 4, tokens: 200_000 };
 const QUICK = { rounds: 1, seconds: 1, tokens: 5_000 };
 
@@ -26,11 +29,12 @@ export const soldOut: Bench = {
   name: 'sold-out',
   question: 'purchases of a SKU that is sold out: answered from memory, and by Redis; and one script per request',
   async run(surroundings) {
-    const { isQuick, say, stage } = surroundings;
+    const { isQuick, say, signal } = surroundings;
     const sizes = isQuick ? QUICK : FULL;
     const baseline = await openScriptPerRequest(say);
+    const stage = await openStage(say, signal, { apiProcesses: API_PROCESSES });
     try {
-      const ours = contenderOf(await stage());
+      const ours = contenderOf(stage);
       say(`signing ${sizes.tokens} tokens`);
       const tokens = await gatherCrowd(sizes.tokens, ours.jwtSecret);
       const strangers = await gatherCrowd(Math.ceil(sizes.tokens / 5), baseline.jwtSecret);
@@ -41,6 +45,7 @@ export const soldOut: Bench = {
       ];
       return await runRounds(lanes, sizes, surroundings);
     } finally {
+      await stage.close();
       await baseline.close();
     }
   },
@@ -59,11 +64,13 @@ async function runRounds(
 ): Promise<Finding> {
   const problems: string[] = [];
   const bareRates: number[] = [];
+  const bareCores: number[] = [];
   // The exact kinds of answers once, by the generator that tells them apart; it warms, too.
   for (const lane of lanes) problems.push(...(await tellKinds(lane, generators.autocannon)));
   for (let round = 1; round <= rounds; round += 1) {
     const reference = await bare();
     bareRates.push(reference.perSecond);
+    bareCores.push(coresOf(reference));
     problems.push(...reference.problems);
     for (const { what, contender, wishes, runs } of lanes) {
       const watch = watchProcessorTime(contender.processes());
@@ -82,9 +89,14 @@ async function runRounds(
     measures: { 'soldOut.overBare': rows[0]?.ratio ?? 0 },
     notes: [
       `All by ${generators.main.name} over ${BARE_CONNECTIONS} connections, medians of ${rounds} rounds. The target is that without a key.`,
+      `Ours has ${API_PROCESSES} API processes, bare uWebSockets.js one: it and its generator took ${median(bareCores).toFixed(2)} of this machine's ${availableParallelism()} cores.`,
     ],
     problems,
   };
+}
+
+function coresOf({ spent, count, perSecond }: BareRun): number {
+  return Object.values(spent).reduce((sum, ms) => sum + ms, 0) / 1_000 / (count / perSecond);
 }
 
 async function tellKinds({ what, contender, wishes }: Lane, by: Generator): Promise<string[]> {

@@ -48,11 +48,24 @@ const REDIS_READY_MS = 10_000;
 const PENDING_TRIES = 5;
 const PENDING_PAUSE_MS = 500;
 
-export async function openStage(
+/** All that were opened or are about to be: a run that is stopped in the middle leaves no process behind. */
+const opened: Promise<Stage>[] = [];
+
+export async function closeStages(): Promise<void> {
+  await Promise.allSettled(opened.map(async (opening) => (await opening).close()));
+}
+
+export function openStage(
   say: (line: string) => void,
   signal: AbortSignal,
   choices: Partial<Config> = {},
 ): Promise<Stage> {
+  const opening = open(say, signal, choices);
+  opened.push(opening);
+  return opening;
+}
+
+async function open(say: (line: string) => void, signal: AbortSignal, choices: Partial<Config>): Promise<Stage> {
   const dataDir = mkdtempSync(join(tmpdir(), 'doorbuster-bench-'));
   const forget = (): void => rmSync(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   // One API process against one bare server: the ratio is that of two processes.
@@ -84,6 +97,7 @@ async function furnish(system: System, leave: () => Promise<void>): Promise<Stag
   await stock.attach(createEpochRecord(postgres));
   const [token = ''] = await mintTokens(['u_bench-merchant'], 'ADMIN', config.jwtSecret);
   let sales = 0;
+  let isClosed = false;
 
   async function post(path: string, body: unknown): Promise<unknown> {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
@@ -116,6 +130,9 @@ async function furnish(system: System, leave: () => Promise<void>): Promise<Stag
       return [...audited, ...(await compare({ postgres, stock }, offer, acknowledged, unanswered))];
     },
     async close() {
+      // Once, whoever asks: the bench at its end, and the run at its own.
+      if (isClosed) return;
+      isClosed = true;
       redis.disconnect();
       await postgres.close();
       await leave();

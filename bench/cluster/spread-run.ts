@@ -1,11 +1,9 @@
-// A crowd over several sales of one system at once: everybody sends for some seconds in a closed loop, buyers in turn to each
-// sale, then the clock goes on until the last order row. What it cost is told by process, each Redis by itself.
-import { sleep } from '../../core/clock.ts';
+// A crowd over several sales of one system at once: buyers in turn to each sale, until the last order row. What it cost is told by
+// process, each Redis by itself.
 import type { Service } from '../../core/services/service.ts';
 import { gatherCrowd, purchaseWishes } from '../load/crowd.ts';
 import type { Generator } from '../load/generator.ts';
-import { watchProcessorTime } from '../load/processor-time.ts';
-import type { Latencies } from '../load/tally.ts';
+import { timeCrowd, type TimedRun } from '../load/timed-crowd.ts';
 import type { Offer, Stage } from '../stage.ts';
 
 export interface SpreadOrder {
@@ -20,19 +18,9 @@ export interface SpreadOrder {
   readonly masters: readonly Service[];
 }
 
-export interface SpreadRun {
-  readonly accepted: number;
-  /** Accepted a second while the crowd sent, and until the last of them was an order. */
-  readonly burst: number;
-  readonly sustained: number;
-  readonly latencies: Latencies;
-  /** Milliseconds of processor time until the last order, by process. */
-  readonly spent: Readonly<Record<string, number>>;
+export interface SpreadRun extends TimedRun {
   readonly problems: readonly string[];
 }
-
-const POLL_MS = 20;
-const DRAIN_LIMIT_MS = 120_000;
 
 export async function runSpread(order: SpreadOrder): Promise<SpreadRun> {
   const { stage, generator, connections, seconds, buyers, offers, masters, title } = order;
@@ -41,24 +29,15 @@ export async function runSpread(order: SpreadOrder): Promise<SpreadRun> {
   const wishes = tokens.flatMap((_, i) => queues[i % queues.length]?.[i] ?? []);
   const ordersBefore = await countOrders(stage, offers);
   const servers = masters.map(({ pid }, i) => ({ name: `redis-${i + 1}`, pid }));
-  const watch = watchProcessorTime([...stage.processes(), ...servers]);
-  const outcome = await generator.run({ url: stage.url, connections, seconds, wishes });
-  const endedAt = performance.now();
-  for (let left = await backlogOf(stage, offers); left > 0; left = await backlogOf(stage, offers)) {
-    if (performance.now() - endedAt > DRAIN_LIMIT_MS) throw new Error(`${title}: ${left} are still no orders`);
-    await sleep(POLL_MS);
-  }
-  const drainMs = performance.now() - endedAt;
-  const spent = { ...watch.spent(), [generator.name]: outcome.generatorMs };
+  const processes = [...stage.processes(), ...servers];
+  const backlog = (): Promise<number> => backlogOf(stage, offers);
+  const crowd = { generator, url: stage.url, connections, seconds, wishes, processes, backlog };
+  const { run, outcome } = await timeCrowd(crowd);
   const problems: string[] = [];
   if (outcome.refused + outcome.lost > 0)
     problems.push(`${title}: with stock for all, ${outcome.refused} were refused and ${outcome.lost} lost`);
   problems.push(...(await inspectAll(order, outcome, ordersBefore)));
-  return {
-    ...{ accepted: outcome.accepted, latencies: outcome.latencies, spent, problems },
-    burst: outcome.accepted / outcome.seconds,
-    sustained: outcome.accepted / (outcome.seconds + drainMs / 1_000),
-  };
+  return { ...run, problems };
 }
 
 async function backlogOf(stage: Stage, offers: readonly Offer[]): Promise<number> {
