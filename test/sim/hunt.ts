@@ -1,6 +1,7 @@
 // Plants one bug and plays seed after seed until a check finds it.
 import { playHistory } from './history.ts';
-import { type Mutation, plant } from './mutations.ts';
+import type { Mutation } from './mutations.ts';
+import { plant } from './plant.ts';
 import type { Stage } from './stage.ts';
 
 export interface Hunt {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hunt } from './hunt.ts';
 import { playHistory } from './history.ts';
-import { mutations, plant } from './mutations.ts';
+import { mutations } from './mutations.ts';
+import { plant } from './plant.ts';
 import { openTestStage } from './test-stage.ts';
 
 let stage: Awaited<ReturnType<typeof openTestStage>>;

@@ -1,10 +1,6 @@
-// Planted bugs, one at a time, in the code as it is loaded: a text of the scripts or of the SQL is replaced, or a part of a
-// process is a faulty one. Each must be found by the checks; a text that is no longer there is an error, not a pass.
-import { createHash } from 'node:crypto';
-import { scripts } from '../../actors/scripts.ts';
-import { putConstants } from '../../core/redis/lua-constants.ts';
+// The list of planted bugs: a text of the scripts or of the SQL that is replaced, or a part of a process that is a faulty one.
+// Each must be found by the checks. How they are put in is plant.ts.
 import type { StockStore } from '../../actors/stock-store.ts';
-import type { SqlPatch } from './postgres-wire.ts';
 import type { Surgery } from './processes.ts';
 
 export interface Mutation {
@@ -272,45 +268,4 @@ function tellRefusedAgain(stock: StockStore): StockStore {
       return rows;
     },
   });
-}
-
-export interface Planted {
-  readonly surgery: Surgery;
-  readonly patchSql: SqlPatch;
-  /** Texts that no statement of the history had: every history writes rows, so they are not in the code any more. */
-  unseen(): readonly string[];
-  heal(): void;
-}
-
-/** Puts the bug in; answers how it is taken out again. */
-export function plant(mutation: Mutation): Planted {
-  const originals = Object.values(scripts).map((script) => ({ script, source: script.source, sha: script.sha }));
-  for (const [find, replace] of mutation.lua ?? []) {
-    let places = 0;
-    for (const { script } of originals) {
-      const [there, put] = [find, replace].map((text) => putConstants(text, script.constants));
-      if (there === undefined || !script.source.includes(there)) continue;
-      script.source = script.source.replace(there, () => put ?? '');
-      script.sha = createHash('sha1').update(script.source).digest('hex');
-      places += 1;
-    }
-    if (places === 0) throw new Error(`${mutation.name}: no script contains ${JSON.stringify(find)}`);
-  }
-  const unseen = new Set((mutation.sql ?? []).map(([find]) => find));
-  return {
-    surgery: mutation.surgery ?? {},
-    patchSql(text) {
-      let patched = text;
-      for (const [find, replace] of mutation.sql ?? []) {
-        if (!patched.includes(find)) continue;
-        unseen.delete(find);
-        patched = patched.replace(find, () => replace);
-      }
-      return patched;
-    },
-    unseen: () => [...unseen],
-    heal() {
-      for (const { script, source, sha } of originals) Object.assign(script, { source, sha });
-    },
-  };
 }
