@@ -17,7 +17,7 @@ import {
   serverEnvironment,
 } from './postgres-files.ts';
 import { isServerOf } from './process-table.ts';
-import { endOf, endProcess, isAlive, type Say, type Service, signalProcess, stopChild } from './service.ts';
+import { endOf, endProcess, isAlive, lastLines, type Say, type Service, signalProcess, stopChild } from './service.ts';
 
 export interface PostgresOptions {
   directory: string;
@@ -114,8 +114,7 @@ async function launch(
     await sleep(PROCESS_POLL_MS);
   }
   if (!hasEnded) signalProcess(pid, 'SIGQUIT');
-  const lines = readFileSync(logFile, 'utf8').trim().split('\n').slice(-8).join('\n');
-  throw new Error(`Postgres did not start in ${directory}: ${await ended}\n${lines}`);
+  throw new Error(`Postgres did not start in ${directory}: ${await ended}\n${lastLines(logFile)}`);
 }
 
 function commandWords({ directory, settings }: PostgresOptions, port: number): string[] {

@@ -9,7 +9,7 @@ import { sleep } from '../clock.ts';
 import { PROCESS_POLL_MS, REDIS_SILENCE_LIMIT_MS } from '../constants.ts';
 import { isPortFree, portOrFree } from './ports.ts';
 import { isServerOf } from './process-table.ts';
-import { endOf, endProcess, isAlive, type Say, type Service, signalProcess, stopChild } from './service.ts';
+import { endOf, endProcess, isAlive, lastLines, type Say, type Service, signalProcess, stopChild } from './service.ts';
 
 export interface RedisOptions {
   program: string;
@@ -61,7 +61,7 @@ async function launch({ directory, program, args }: RedisOptions, port: number):
     await sleep(PROCESS_POLL_MS);
   }
   if (!hasEnded) signalProcess(pid, 'SIGKILL');
-  throw new Error(`Redis did not start in ${directory}: ${await ended}\n${lastLines(directory)}`);
+  throw new Error(`Redis did not start in ${directory}: ${await ended}\n${lastLines(join(directory, 'redis.log'))}`);
 }
 
 function asService(pid: number, port: number, ended: Promise<string>): Service {
@@ -140,8 +140,4 @@ function lookAt(port: number, pid: number): Promise<'ready' | 'loading' | 'silen
       else resolve(answer.includes('\r\nloading:0\r\n') ? 'ready' : 'loading');
     });
   });
-}
-
-function lastLines(directory: string): string {
-  return readFileSync(join(directory, 'redis.log'), 'utf8').trim().split('\n').slice(-8).join('\n');
 }

@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs';
 import { sleep } from '../clock.ts';
 import { PROCESS_POLL_MS } from '../constants.ts';
 
+const LOG_LINES = 8;
+
 export type Say = (line: string) => void;
 
 export interface Service {
@@ -26,6 +28,11 @@ export function endOf(child: ChildProcess): Promise<string> {
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `ended with code ${code}`));
   });
+}
+
+/** The end of what a server wrote before it failed: its directory may be gone by the time somebody looks. */
+export function lastLines(logFile: string): string {
+  return readFileSync(logFile, 'utf8').trim().split('\n').slice(-LOG_LINES).join('\n');
 }
 
 /** False for a zombie too: in a container nobody may be there to collect the orphans of a crash. */

@@ -8,6 +8,7 @@ import { sleep } from '../../core/clock.ts';
 import { READY_LIMIT_MS } from '../constants.ts';
 import { freePort } from '../../core/services/ports.ts';
 import { readRunFile } from '../../core/services/run-file.ts';
+import { lastLines } from '../../core/services/service.ts';
 import { DEFAULTS } from '../rush/options.ts';
 import { findTarget } from '../rush/target.ts';
 import { entryPath } from '../start/child.ts';
@@ -47,7 +48,8 @@ export async function openFamilyStage({ say, signal }: StageOptions): Promise<Fa
       if (readRunFile(dataDir)?.processes.length === ALL_NAMES.length) return;
       await sleep(POLL_MS);
     }
-    throw new Error(`The supervisor did not start; its output is in ${dataDir}/logs/supervisor.log`);
+    const logFile = join(dataDir, 'logs', 'supervisor.log');
+    throw new Error(`The supervisor did not start; its output is in ${logFile}:\n${lastLines(logFile)}`);
   }
 
   async function stop(): Promise<void> {

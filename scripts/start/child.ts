@@ -5,7 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { STOP_GRACE_MS } from '../../core/constants.ts';
 import { PROCESS_KILL_LIMIT_MS, READY_LIMIT_MS, SEMI_SPACE_MB } from '../constants.ts';
-import { endOf, signalProcess, stopChild } from '../../core/services/service.ts';
+import { endOf, lastLines, signalProcess, stopChild } from '../../core/services/service.ts';
 import type { Running } from './keep-running.ts';
 
 export interface ChildProgram {
@@ -46,7 +46,8 @@ export async function launchChild(program: ChildProgram, signal: AbortSignal): P
   const outcome = await untilReady(child, ended, signal);
   if (outcome !== 'ready') {
     kill('SIGKILL');
-    const where = program.logFile === undefined ? '' : `; its output is in ${program.logFile}`;
+    const where =
+      program.logFile === undefined ? '' : `; its output is in ${program.logFile}:\n${lastLines(program.logFile)}`;
     throw new Error(`${program.entry} ${outcome}${where}`);
   }
   const steps = [

@@ -1,16 +1,17 @@
 // The servers that we run ourselves: what they were told is on the disk, a crash is repaired by the next start, and
 // nobody else's process is ever touched.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, expect, test } from 'vitest';
 import { loadConfig } from '../../core/config.ts';
 import { openPostgres } from '../../core/postgres/postgres.ts';
 import { connectRedis, whenReady } from '../../core/redis/redis.ts';
 import { openDataDirectory, readPorts, readSecrets, writePorts } from '../../core/services/data-dir.ts';
-import { freePort, isPortFree } from '../../core/services/ports.ts';
+import { freePort, isPortFree, portOrFree } from '../../core/services/ports.ts';
 import { startPostgres } from '../../core/services/postgres.ts';
 import { openAncestors } from '../../core/services/postgres-files.ts';
 import { startMark } from '../../core/services/process-table.ts';
@@ -192,6 +193,18 @@ test('a port that is taken is named together with its variable', async () => {
   await expect(claimPort(port, 'PORT')).rejects.toThrow(`Port ${port} is in use: stop what listens there, or set PORT`);
   stranger.close();
   expect(await claimPort(0, 'PORT')).toBeGreaterThan(0);
+});
+
+test('a port that one process chose is given out by no other, though nobody listens on it yet', async () => {
+  const port = await freePort();
+  const program = `import { freePort, portOrFree } from '${new URL('../../core/services/ports.ts', import.meta.url).href}';
+    console.log(await portOrFree(${port}), await portOrFree(await freePort()));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program]);
+  const [instead, own] = stdout.trim().split(' ').map(Number);
+  expect(instead).toBeGreaterThan(0);
+  expect(instead).not.toBe(port);
+  expect(own).toBeGreaterThan(0);
+  expect(await portOrFree(port)).toBe(port);
 });
 
 test('the ports and the run file are read back, the run file only while its process lives', () => {

@@ -47,9 +47,9 @@ test('a process that dies is started again, and stop() drains it', async () => {
 
 test('a process that is never ready fails the start, and says where to look', async () => {
   const said: string[] = [];
-  const launch = program('process.exit(3)');
+  const launch = program('console.error("the reason"); process.exit(3)');
   const start = keepRunning({ name: 'child', launch, onChange: () => undefined, say: (line) => said.push(line) });
-  await expect(start).rejects.toThrow(/main.ts ended with code 3; its output is in .*log/);
+  await expect(start).rejects.toThrow(/main.ts ended with code 3; its output is in .*log:\nthe reason/);
   expect(said).toHaveLength(2);
 });
 
