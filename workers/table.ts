@@ -28,6 +28,7 @@ export interface TableDependencies {
   readonly followEpoch: () => Promise<unknown>;
   readonly sales: { installMissing(): Promise<number> };
   readonly buckets: { run(): Promise<void> };
+  readonly orders: { finishTakenBack(): Promise<number> };
   readonly payments: {
     settlePending(): Promise<number>;
     recoverLost(): Promise<unknown>;
@@ -45,11 +46,12 @@ const backlog = gauge('doorbuster_outbox_backlog_records', 'Records in the outbo
 const jobs = gauge('doorbuster_queue_jobs', 'Jobs by state', ['state']);
 
 export function createTable(deps: TableDependencies): PeriodicTask[] {
-  const { followEpoch, sales, buckets, payments, deadLetters, audit, redis, queue } = deps;
+  const { followEpoch, sales, buckets, orders, payments, deadLetters, audit, redis, queue } = deps;
   return [
     { name: 'partitions.follow', everyMs: EPOCH_FOLLOW_INTERVAL_MS, run: followEpoch },
     { name: 'sales.install', everyMs: RESCUE_INTERVAL_MS, run: () => sales.installMissing() },
     { name: 'buckets.balance', everyMs: BUCKET_BALANCE_INTERVAL_MS, run: () => buckets.run() },
+    { name: 'orders.finish-taken-back', everyMs: RESCUE_INTERVAL_MS, run: () => orders.finishTakenBack() },
     { name: 'payments.settle', everyMs: RESCUE_INTERVAL_MS, run: () => payments.settlePending() },
     { name: 'payments.recover', everyMs: RESCUE_INTERVAL_MS, run: () => payments.recoverLost() },
     { name: 'payments.reconcile', everyMs: RECONCILE_INTERVAL_MS, run: () => payments.reconcile() },

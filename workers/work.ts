@@ -59,8 +59,8 @@ export function createWork(config: RuntimeConfig, deps: WorkDependencies): Work 
     log,
     clock,
   });
-  const { dead: records } = createOrders({ postgres, stock, queue });
-  const deadLetters = createDeadLetters({ postgres, records, events: payments.dead, queue, stock });
+  const orders = createOrders({ postgres, stock, queue });
+  const deadLetters = createDeadLetters({ postgres, records: orders.dead, events: payments.dead, queue, stock });
   const terms = createSaleTerms(postgres);
   const applyHook = (step: string): void => stepHook(`apply.${step}`);
   const { begunAmong } = payments;
@@ -101,7 +101,7 @@ export function createWork(config: RuntimeConfig, deps: WorkDependencies): Work 
       const handlers = { ...orderJobs, ...payments.handlers };
       runner = runJobQueues(redisUrl, handlers, { concurrency: WORKER_CONCURRENCY, log });
       table = runTable(
-        createTable({ followEpoch: attach, sales, buckets, payments, deadLetters, audit, redis, queue }),
+        createTable({ followEpoch: attach, sales, buckets, orders, payments, deadLetters, audit, redis, queue }),
         log,
       );
       for (const relay of relays) relay.start();

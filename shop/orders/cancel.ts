@@ -7,6 +7,7 @@ import type { JobQueue } from '../../core/queue/queue.ts';
 import type { JobMap } from '../job-map.ts';
 import { canMoveOrder } from './order-states.ts';
 import { findOrder, moveOrder, type Order } from './store.ts';
+import { takeBack } from './taken-back-store.ts';
 
 export interface CancelDependencies {
   readonly postgres: Postgres;
@@ -85,21 +86,32 @@ async function cancelUnpaid(deps: CancelDependencies, order: Order): Promise<Ord
 }
 
 async function cancelPaid(deps: CancelDependencies, order: Order): Promise<Order> {
+  if (order.purchaseId === null) throw tooLate(order);
   const status = await purchaseStatus(deps, order);
   // Redis forgets a sale a day after it closed: nothing is sold from there any more, so there is nowhere to put units back.
-  if (status === undefined && order.purchaseId !== null) return refundAlone(deps, order);
+  if (status === undefined) return refundAlone(deps, order);
   if (status !== 'CONFIRMED') {
     const now = await findOrder(deps.postgres, order.orderId);
     if (now !== undefined && now.status !== order.status) return cancelOrder(deps, now);
     throw tooLate(order);
   }
   // Whoever packs and ships looks at Postgres: claimed there first, it cannot be shipped while its units are sold again.
-  if (!(await moveOrder(deps.postgres, order.orderId, order.status, 'CANCELLED'))) {
+  if (!(await takeBack(deps.postgres, order.purchaseId, order.status))) {
     const now = await findOrder(deps.postgres, order.orderId);
     if (now === undefined) throw tooLate(order);
     return cancelOrder(deps, now);
   }
   return giveBack(deps, order);
+}
+
+/**
+ * The rest of a take-back whose process died between Postgres and Redis, for an order of which Postgres knows that it was paid
+ * and taken back. Repeating it changes nothing.
+ */
+export async function finishTakeBack(deps: CancelDependencies, order: Order): Promise<void> {
+  const status = await purchaseStatus(deps, order);
+  if (status === 'CONFIRMED') await giveBack(deps, order);
+  if (status === undefined) await refundAlone(deps, order);
 }
 
 async function giveBack({ stock }: CancelDependencies, order: Order): Promise<Order> {

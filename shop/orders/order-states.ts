@@ -32,7 +32,8 @@ export function canMoveOrder(from: OrderStatus, to: OrderStatus): boolean {
 }
 
 /** Stages of an order that is paid and on its way: news that the purchase is CONFIRMED does not take it back from there. */
-export const FULFILMENT: readonly OrderStatus[] = ['PACKED', 'SHIPPED', 'DELIVERED'];
+export type Fulfilment = 'PACKED' | 'SHIPPED' | 'DELIVERED';
+export const FULFILMENT: readonly OrderStatus[] = ['PACKED', 'SHIPPED', 'DELIVERED'] satisfies Fulfilment[];
 
 /** What a purchase's status means for its order. The two that never hold stock never have an order. */
 const ORDER_OF: Readonly<Record<PurchaseStatus, OrderStatus>> = {

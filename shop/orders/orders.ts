@@ -1,17 +1,18 @@
 // The orders slice, as the slices above it and the composition see it. An order is made by the outbox, never by a request.
 import type { Purchase } from '../../actors/records.ts';
+import { LOST_WORK_AGE_MS, LOST_WORK_MAX } from '../../core/constants.ts';
 import { fault } from '../../core/errors.ts';
-import { type CancelDependencies, cancelOrder, refundOrder } from './cancel.ts';
+import { type CancelDependencies, cancelOrder, finishTakeBack, refundOrder } from './cancel.ts';
 import { createDeadRecords, type DeadRecords } from './dead-records.ts';
-import { canMoveOrder, type OrderStatus, orderStatusOf } from './order-states.ts';
+import { canMoveOrder, type Fulfilment, orderStatusOf } from './order-states.ts';
 import { findOrder, listOrders, moveOrder, type Order } from './store.ts';
+import { findUnitsDue } from './taken-back-store.ts';
 
 export type { DeadRecords } from './dead-records.ts';
 export type { DeadRecord } from './dead-store.ts';
 export { createDrain } from './drain.ts';
 export { createEpochFollower } from './follow-epoch.ts';
 export { createOrderJobs } from './jobs.ts';
-export type { OrderStatus } from './order-states.ts';
 export { createEpochRecord } from './partition-store.ts';
 export { createSaleTerms } from './sale-terms.ts';
 export type { Order } from './store.ts';
@@ -24,8 +25,10 @@ export interface Orders {
   cancel(orderId: string, owner?: string): Promise<Order>;
   /** A paid order's money back to the buyer. Its units go to the head of the line, unless they are shipped, or the sale is over. */
   refund(orderId: string): Promise<Order>;
-  /** An illegal move throws ILLEGAL_TRANSITION; one that somebody else made first is looked at again. */
-  move(orderId: string, to: OrderStatus): Promise<Order>;
+  /** On its way to the buyer; back it comes by `cancel` and `refund`. An illegal move throws ILLEGAL_TRANSITION; one that somebody else made first is looked at again. */
+  move(orderId: string, to: Fulfilment): Promise<Order>;
+  /** Gives back the units of paid orders whose take-back nobody lived to finish. Answers how many there were. */
+  finishTakenBack(options?: { minAgeMs: number }): Promise<number>;
   readonly dead: DeadRecords;
 }
 
@@ -63,6 +66,17 @@ export function createOrders(deps: OrdersDependencies): Orders {
         }
         if (await moveOrder(postgres, orderId, order.status, to)) return { ...order, status: to };
       }
+    },
+    async finishTakenBack({ minAgeMs } = { minAgeMs: LOST_WORK_AGE_MS }) {
+      const due = await findUnitsDue(postgres, { minAgeMs, limit: LOST_WORK_MAX });
+      const failures: unknown[] = [];
+      for (const purchaseId of due) {
+        const order = await findOrder(postgres, `ord_${purchaseId.slice('pur_'.length)}`);
+        // One that cannot be finished stays noted, and keeps nobody else waiting.
+        if (order !== undefined) await finishTakeBack(deps, order).catch((error: unknown) => failures.push(error));
+      }
+      if (failures.length > 0) throw failures[0];
+      return due.length;
     },
     dead: createDeadRecords(deps),
   };

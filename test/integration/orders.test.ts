@@ -6,6 +6,7 @@ import { systemClock } from '../../core/clock.ts';
 import { connectRedis } from '../../core/redis/redis.ts';
 import { openJobQueues, runJobQueues } from '../../shop/job-queues.ts';
 import { createEpochRecord, createOrderJobs, createOrders, createSaleTerms } from '../../shop/orders/orders.ts';
+import { takeBack } from '../../shop/orders/taken-back-store.ts';
 import { createRelay, type Relay } from '../../workers/relay.ts';
 import { newBuyer, openSale, quietLog, startTestApi, type TestApi, tokenOf } from '../support/api.ts';
 
@@ -66,6 +67,7 @@ const stored = async (orderId: string) =>
     .rows[0]?.status;
 const untilStored = (orderId: string, status: string) =>
   vi.waitFor(async () => expect(await stored(orderId)).toBe(status), { timeout: 20_000, interval: 10 });
+const refundsOf = ({ purchaseId }: Bought) => refunds.filter((key) => key === purchaseId);
 const statusIn = async ({ purchaseId }: Bought) => (await stock.look([purchaseId]))[0]?.status;
 
 describe('orders', () => {
@@ -141,9 +143,7 @@ describe('orders', () => {
     expect((await cancel(bought.orderId, buyer.token)).body).toMatchObject({ status: 'REFUNDED' });
     expect((await cancel(bought.orderId, buyer.token)).status).toBe(200);
     await untilStored(bought.orderId, 'REFUNDED');
-    await vi.waitFor(() => expect(refunds.filter((id) => id === bought.purchaseId)).toHaveLength(1), {
-      timeout: 20_000,
-    });
+    await vi.waitFor(() => expect(refundsOf(bought)).toHaveLength(1), { timeout: 20_000 });
     // Sold out by then: who waited was told so. A newcomer gets the unit.
     expect((await buy(await newBuyer(), sale)).orderId).toMatch(/^ord_/);
   });
@@ -155,23 +155,51 @@ describe('orders', () => {
     await t.database.postgres.query('UPDATE purchases SET version = 1000 WHERE purchase_id = $1', [bought.purchaseId]);
     await pay(bought); // which Postgres does not get to hear
     expect((await cancel(bought.orderId, buyer.token)).body).toMatchObject({ status: 'REFUNDED' });
-    await vi.waitFor(() => expect(refunds.filter((id) => id === bought.purchaseId)).toHaveLength(1), {
-      timeout: 20_000,
-    });
+    await vi.waitFor(() => expect(refundsOf(bought)).toHaveLength(1), { timeout: 20_000 });
   });
 
-  it('that were claimed and then left by a crash are finished by the next attempt', async () => {
-    const buyer = await newBuyer();
-    const bought = await buy(buyer);
+  /** As a process leaves it that dies between Postgres and Redis. */
+  async function takeBackHalfway(): Promise<Bought> {
+    const bought = await buy(await newBuyer());
     await pay(bought);
     await untilStored(bought.orderId, 'CONFIRMED');
-    const orders = createOrders({ postgres: t.database.postgres, stock });
-    await orders.move(bought.orderId, 'CANCELLED');
+    expect(await takeBack(t.database.postgres, bought.purchaseId, 'CONFIRMED')).toBe(true);
     expect(await statusIn(bought)).toBe('CONFIRMED');
+    return bought;
+  }
+
+  it('that were claimed and then left by a crash are finished by the next attempt', async () => {
+    const bought = await takeBackHalfway();
     expect((await refund(bought.orderId, await tokenOf('u_admin', 'ADMIN'))).body).toMatchObject({
       status: 'REFUNDED',
     });
     await untilStored(bought.orderId, 'REFUNDED');
+  });
+
+  it('that were claimed and then left by a crash are finished though nobody asks again', async () => {
+    const bought = await takeBackHalfway();
+    const orders = createOrders({ postgres: t.database.postgres, stock });
+    // Who took it back may still be at it.
+    expect(await orders.finishTakenBack()).toBe(0);
+    expect(await statusIn(bought)).toBe('CONFIRMED');
+    expect(await orders.finishTakenBack({ minAgeMs: 0 })).toBeGreaterThan(0);
+    expect(await statusIn(bought)).toBe('REFUNDED');
+    await untilStored(bought.orderId, 'REFUNDED');
+    await vi.waitFor(() => expect(refundsOf(bought)).toHaveLength(1), { timeout: 20_000 });
+    expect(await orders.finishTakenBack({ minAgeMs: 0 })).toBe(0);
+  });
+
+  it('that were left by a crash longer than Redis remembers their sale get their money back all the same', async () => {
+    const bought = await takeBackHalfway();
+    const forgetful: Pick<StockStore, 'look' | 'release' | 'releaseOrder'> = {
+      ...stock,
+      look: async (ids) => ids.map(() => undefined),
+    };
+    const orders = createOrders({ postgres: t.database.postgres, stock: forgetful, queue });
+    expect(await orders.finishTakenBack({ minAgeMs: 0 })).toBe(1);
+    expect(await stored(bought.orderId)).toBe('REFUNDED');
+    await vi.waitFor(() => expect(refundsOf(bought)).toHaveLength(1), { timeout: 20_000 });
+    expect(await orders.finishTakenBack({ minAgeMs: 0 })).toBe(0);
   });
 
   it('that are refunded stay so for whoever asks again before Postgres has heard of it', async () => {
@@ -185,8 +213,7 @@ describe('orders', () => {
     expect((await cancel(bought.orderId, buyer.token)).body).toMatchObject({ status: 'REFUNDED' });
     expect(await stored(bought.orderId)).toBe('CANCELLED');
     // Refunds of the tests before may still come in; this purchase's comes once.
-    const ofThis = () => refunds.filter((purchaseId) => purchaseId === bought.purchaseId);
-    await vi.waitFor(() => expect(ofThis()).toHaveLength(1), { timeout: 20_000 });
+    await vi.waitFor(() => expect(refundsOf(bought)).toHaveLength(1), { timeout: 20_000 });
   });
 
   it('that are shipped stay sold', async () => {

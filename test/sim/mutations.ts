@@ -1,6 +1,7 @@
 // The list of planted bugs: a text of the scripts or of the SQL that is replaced, or a part of a process that is a faulty one.
 // Each must be found by the checks. How they are put in is plant.ts.
 import type { StockStore } from '../../actors/stock-store.ts';
+import { fault } from '../../core/errors.ts';
 import type { Surgery } from './processes.ts';
 
 export interface Mutation {
@@ -181,6 +182,13 @@ export const mutations: readonly Mutation[] = [
     sql: [['CASE WHEN excluded.version <= p.version OR', 'CASE WHEN excluded.version <= p.version + 1 OR']],
   },
   {
+    name: 'take-back-left-behind',
+    bug: 'nobody finishes the take-back of a paid order whose process died in the middle of it',
+    sql: [['FROM units_due WHERE at <=', 'FROM units_due WHERE false AND at <=']],
+    // By chance one dies just there in a history of hundreds.
+    surgery: { stock: failAtFirstReturn },
+  },
+  {
     name: 'load-not-added',
     bug: 'a delivery is in the ledger and not in the item',
     sql: [['SET loaded = i.loaded + s.d_loaded', 'SET loaded = i.loaded']],
@@ -252,6 +260,19 @@ export const mutations: readonly Mutation[] = [
 /** The store's states are getters, which a copy would freeze. */
 function withFault(stock: StockStore, faulty: Partial<StockStore>): StockStore {
   return new Proxy(stock, { get: (target, name) => Reflect.get(name in faulty ? faulty : target, name) as unknown });
+}
+
+/** The first return of each order's units does not come through: without the bug they come back all the same. */
+function failAtFirstReturn(stock: StockStore): StockStore {
+  const tried = new Set<string>();
+  return withFault(stock, {
+    async release(items) {
+      const isFirst = items.some(({ purchaseId, reason }) => reason === 'REFUND' && !tried.has(purchaseId));
+      for (const { purchaseId } of items) tried.add(purchaseId);
+      if (isFirst) throw fault('UNAVAILABLE', 'The connection broke before it was sent');
+      return stock.release(items);
+    },
+  });
 }
 
 /** Each payment that was refused is told again with every other that comes later: without the bug nothing comes of it. */

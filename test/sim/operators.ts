@@ -87,9 +87,11 @@ export function createOperators({ world, items, api, acknowledged, report }: Ope
     if (acks.length === 0) return;
     const { purchaseId, buyer } = random.pick(acks);
     const orderId = `ord_${purchaseId.slice('pur_'.length)}`;
-    if (isRefund) insist(`refund ${orderId}`, (process) => process.orders.refund(orderId));
-    else
-      insist(`cancel ${orderId}`, (process) => process.orders.cancel(orderId, random.isLucky(0.5) ? buyer : undefined));
+    // Half of them ask once and go home: what was begun for them is finished without them.
+    const tries = random.isLucky(0.5) ? 1 : 6;
+    if (isRefund) return insist(`refund ${orderId}`, (process) => process.orders.refund(orderId), tries);
+    const owner = random.isLucky(0.5) ? buyer : undefined;
+    insist(`cancel ${orderId}`, (process) => process.orders.cancel(orderId, owner), tries);
   }
 
   const move = (saleId: string, verb: 'open' | 'pause' | 'close'): void =>

@@ -10,7 +10,7 @@ import type { Surgery } from './processes.ts';
 export interface Planted {
   readonly surgery: Surgery;
   readonly patchSql: SqlPatch;
-  /** Texts that no statement of the history had: every history writes rows, so they are not in the code any more. */
+  /** Texts that no statement of the history had. */
   unseen(): readonly string[];
   heal(): void;
 }

@@ -164,6 +164,7 @@ export function createWorker(parts: Parts, name: string): WorkerProcess {
       await sales.installMissing();
       await payments.settlePending();
       await payments.recoverLost();
+      await createOrders({ postgres, stock }).finishTakenBack();
     },
     reconcile: () => payments.reconcile(),
   };

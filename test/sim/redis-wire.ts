@@ -34,6 +34,17 @@ function withoutWaiting(command: string, words: readonly unknown[]): unknown[] {
   return [...words];
 }
 
+const isScript = (word: unknown): boolean => word === 'EVALSHA' || word === 'EVAL';
+
+/** What a call of a verb brings: command, script, 1, fence key, epoch, seq, time, input. */
+const [CALL_WORDS, TIME_WORD] = [8, 6];
+
+/** With the time at which Redis runs it, as its own clock would tell, not that at which it was sent. */
+function atTime(now: number, words: readonly unknown[]): unknown[] {
+  const isCall = isScript(words[0]) && words.length === CALL_WORDS;
+  return isCall ? words.with(TIME_WORD, String(now)) : [...words];
+}
+
 function describe(world: World, method: string, words: readonly unknown[]): string {
   const plain = (word: unknown): unknown =>
     Buffer.isBuffer(word)
@@ -43,7 +54,7 @@ function describe(world: World, method: string, words: readonly unknown[]): stri
         : word;
   const isCall = method === 'call' || method === 'callBuffer';
   const command = isCall ? String(words[0]) : method;
-  if (command !== 'EVALSHA' && command !== 'EVAL') return `${command} ${digestOf(words.map(plain))}`;
+  if (!isScript(command)) return `${command} ${digestOf(words.map(plain))}`;
   const name = command === 'EVALSHA' ? nameOf(words[1]) : 'script';
   return `${name} ${String(words[3])} ${digestOf(words.slice(4).map(plain))}`;
 }
@@ -67,9 +78,9 @@ export function createRedisWire(world: World, node: Node, real: Redis): Redis {
       async run() {
         const command = Reflect.get(real, method) as (...args: unknown[]) => Promise<unknown>; // a command of ioredis
         try {
-          return await command.apply(real, asked);
+          return await command.apply(real, atTime(world.timeline.now, asked));
         } finally {
-          if (asked[0] === 'EVALSHA' || asked[0] === 'EVAL') touch(world, asked);
+          if (isScript(asked[0])) touch(world, asked);
         }
       },
     });

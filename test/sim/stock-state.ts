@@ -150,19 +150,10 @@ export interface Watch {
 
 export function createWatch(trail: Trail, isThrottled: (saleId: string) => boolean): Watch {
   const ends = new Map<string, number>();
-  /** When each hold was first seen: a script that was sent long ago has the time of then handed in, and may make one that is over. */
-  const seenAt = new Map<string, number>();
   /** Heads that could have been served, and since when. */
   const owed = new Map<string, number>();
   /** Partitions of which nothing is known until they are sold from again. */
   const lost = new Set<number>();
-
-  function endOf({ purchaseId, expiresAt }: { purchaseId: string; expiresAt: number }, now: number): number {
-    const hold = `${purchaseId} ${expiresAt}`;
-    const since = seenAt.get(hold) ?? now;
-    seenAt.set(hold, since);
-    return Math.max(expiresAt, since);
-  }
 
   function noteOwed(sale: SaleLook, s: SkuLook, own: readonly PurchaseRecord[], now: number): void {
     const key = `${s.saleId} ${s.sku}`;
@@ -199,7 +190,7 @@ export function createWatch(trail: Trail, isThrottled: (saleId: string) => boole
           const asked = news.deadlines.get(member) ?? Number.POSITIVE_INFINITY;
           mustHold(asked <= first, 'hold-ends', () => `${s.sku}: a hold ends at ${first}, the sweep comes at ${asked}`);
           if (first === Number.POSITIVE_INFINITY) ends.delete(member);
-          else ends.set(member, Math.min(...own.filter((p) => isHolding(p.status)).map((p) => endOf(p, now))));
+          else ends.set(member, first);
         }
         checkSale(sale, ofSale);
       }
@@ -222,7 +213,6 @@ export function createWatch(trail: Trail, isThrottled: (saleId: string) => boole
       for (const partition of partitions) lost.add(partition);
       trail.forget();
       ends.clear();
-      seenAt.clear();
       owed.clear();
     },
   };
