@@ -63,6 +63,8 @@ export interface TestRedis {
 export async function openTestRedis(): Promise<TestRedis> {
   const service = await startRedis();
   const redis = connectRedis(service.url, 'scripts');
+  // A file makes a stock store for each of its tests, and all of them listen on this one connection.
+  redis.setMaxListeners(0);
   await whenReady(redis, 10_000);
   return {
     url: service.url,
