@@ -1,87 +1,73 @@
 // `npm run sim`: plays histories by seed and says what a failing one broke and how to play it again.
-import { parseArgs } from 'node:util';
+import { startProgress } from '../../scripts/ops/progress.ts';
 import { type HistoryResult, playHistory } from './history.ts';
 import { type Hunt, hunt } from './hunt.ts';
 import { mutations } from './mutations.ts';
+import { readOptions } from './options.ts';
 import { openOwnStores } from './own-stores.ts';
+import { tellFailure } from './report.ts';
 import type { Stage } from './stage.ts';
-import { DEFAULT_STEPS, tellFailure } from './report.ts';
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    seeds: { type: 'string', default: '1' },
-    steps: { type: 'string', default: String(DEFAULT_STEPS) },
-    trace: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    mutation: { type: 'string' },
-    mutations: { type: 'boolean', default: false },
-  },
-});
-
-const first = values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(values.seed);
-const count = Number(values.seeds);
-const steps = Number(values.steps);
+const { seed: first, seeds, steps, isTraced, isJson, mutations: chosen } = readOptions(process.argv);
 const say = (line: string): void => {
-  if (!values.json) console.log(line);
+  if (!isJson) console.log(line);
 };
-
-const HUNT_SEEDS = 400;
 
 /** A table: planted bug → the rule that it broke, where. True when every one was found. */
 async function huntAll(stage: Stage): Promise<boolean> {
-  const chosen = mutations.filter(({ name }) => values.mutation === undefined || name === values.mutation);
-  if (chosen.length === 0)
-    throw new Error(`there is no mutation ${values.mutation}: ${mutations.map((one) => one.name).join(', ')}`);
   const hunts: Hunt[] = [];
   say('| planted bug | found by | seed | event |\n|---|---|---|---|');
-  for (const mutation of chosen) {
-    const seeds = values.seeds === '1' ? HUNT_SEEDS : count;
-    const found = await hunt(stage, mutation, { from: values.seed === undefined ? 1 : first, seeds, steps });
+  for (const mutation of mutations.filter(({ name }) => chosen.includes(name))) {
+    const found = await hunt(stage, mutation, { from: first, seeds, steps });
     hunts.push(found);
     const { foundBy } = found;
     say(
       `| ${mutation.bug} (\`${mutation.name}\`) | ${foundBy?.rule ?? `NOT FOUND in ${found.seeds}`} | ${foundBy?.seed ?? ''} | ${foundBy?.event ?? ''} |`,
     );
   }
-  if (values.json) console.log(JSON.stringify(hunts));
+  if (isJson) console.log(JSON.stringify(hunts));
   return hunts.every((one) => one.foundBy !== undefined);
 }
 
-const stores = await openOwnStores(() => undefined);
-if (values.mutations || values.mutation !== undefined) {
-  const isComplete = await huntAll(stores);
-  await stores.close();
-  process.exit(isComplete ? 0 : 1);
-}
-const failures: HistoryResult[] = [];
-const totals = { seeds: 0, events: 0, purchases: 0, paid: 0 };
-const startedAt = performance.now();
-try {
-  for (let i = 0; i < count; i += 1) {
+/** One seed after the other, each failure as it is found, the sums at the end. True when none failed. */
+async function playAll(stage: Stage): Promise<boolean> {
+  const failures: HistoryResult[] = [];
+  const totals = { seeds: 0, events: 0, purchases: 0, paid: 0 };
+  const startedAt = performance.now();
+  const progress = startProgress();
+  for (let i = 0; i < seeds; i += 1) {
     const seed = (first + i) >>> 0;
-    const result = await playHistory(stores, { seed, steps, keepsTrace: values.trace });
+    const result = await playHistory(stage, { seed, steps, keepsTrace: isTraced });
+    const { events, purchases, paid } = result;
     totals.seeds += 1;
-    totals.events += result.events;
-    totals.purchases += result.purchases;
-    totals.paid += result.paid;
-    if (values.trace) say((result.trace ?? []).join('\n'));
+    totals.events += events;
+    totals.purchases += purchases;
+    totals.paid += paid;
+    if (isTraced) say((result.trace ?? []).join('\n'));
     if (result.violation !== undefined) {
       failures.push(result);
       say(tellFailure(result, steps));
-    } else if (count === 1) {
-      say(
-        `seed ${seed}: ${result.events} events, ${result.purchases} purchases, ${result.paid} paid, hash ${result.hash}`,
-      );
-    }
+    } else if (seeds === 1)
+      say(`seed ${seed}: ${events} events, ${purchases} purchases, ${paid} paid, hash ${result.hash}`);
+    progress.update(i + 1, seeds, `seed ${seed}, ${failures.length} failed`);
   }
-} finally {
-  await stores.close();
+  progress.stop();
+  const seconds = (performance.now() - startedAt) / 1000;
+  if (isJson) console.log(JSON.stringify({ first, steps, ...totals, seconds, failures }));
+  say(
+    `${totals.seeds} seeds from ${first}, ${totals.events} events, ${totals.purchases} purchases, ${totals.paid} paid, ${failures.length} failed, ${seconds.toFixed(1)} s`,
+  );
+  return failures.length === 0;
 }
-const seconds = (performance.now() - startedAt) / 1000;
-if (values.json) console.log(JSON.stringify({ first, steps, ...totals, seconds, failures }));
-say(
-  `${totals.seeds} seeds from ${first}, ${totals.events} events, ${totals.purchases} purchases, ${totals.paid} paid, ${failures.length} failed, ${seconds.toFixed(1)} s`,
-);
+
+async function run(): Promise<boolean> {
+  const stores = await openOwnStores(() => undefined);
+  try {
+    return await (chosen.length > 0 ? huntAll(stores) : playAll(stores));
+  } finally {
+    await stores.close();
+  }
+}
+
 // Calls of processes that died are never answered, and their timers would keep this one.
-process.exit(failures.length > 0 ? 1 : 0);
+process.exit((await run()) ? 0 : 1);
