@@ -1,5 +1,6 @@
-// Whether this process can take purchases: attached to a Redis that is trusted, and both stores answering within a second.
-// Many probes at once cost one look.
+// Whether this process can take purchases: attached to a Redis that is trusted, and both stores answering within a second. One
+// partition is enough: a balancer that sent nobody here for the sake of another one would close the sales that go on. Many
+// probes at once cost one look.
 import type { StockStore } from '../actors/stock-store.ts';
 import { sleep } from '../core/clock.ts';
 import { PARTITIONS, READINESS_TIMEOUT_MS } from '../core/constants.ts';
@@ -12,6 +13,9 @@ import type { Readiness } from './wire.ts';
 const PROBES = Array.from({ length: PARTITIONS }, (_, partition) => hashedId('pur', partition, ['readiness']));
 
 type Health = 'up' | 'down' | 'fenced';
+
+/** The first that some partition is in speaks for Redis: what is down may be back in a second, what is fenced waits for a rebuild. */
+const STATES: readonly Health[] = ['up', 'down', 'fenced'];
 
 async function healthOf(look: () => Promise<unknown>): Promise<Health> {
   const patience = new AbortController();
@@ -37,15 +41,24 @@ export interface ReadinessDependencies {
 export function createReadiness({ postgres, stock, isFenced }: ReadinessDependencies): () => Promise<Readiness> {
   let looking: Promise<Readiness> | undefined;
 
-  async function healthOfRedis(): Promise<Health> {
-    if (isFenced()) return 'fenced';
-    return stock.isAttached ? healthOf(() => stock.look(PROBES)) : 'down';
+  async function healthOfPartitions(): Promise<Health[]> {
+    if (!stock.isAttached) return PROBES.map(() => (isFenced() ? 'fenced' : 'down'));
+    return Promise.all(PROBES.map((probe) => healthOf(() => stock.look([probe]))));
   }
 
   async function look(): Promise<Readiness> {
-    const [redis, database] = await Promise.all([healthOfRedis(), healthOf(() => postgres.query('SELECT 1'))]);
+    const [partitions, database] = await Promise.all([
+      healthOfPartitions(),
+      healthOf(() => postgres.query('SELECT 1')),
+    ]);
+    const redis = STATES.find((health) => partitions.includes(health)) ?? 'down';
     const isReady = redis === 'up' && database === 'up';
-    return { status: isReady ? 'ready' : 'not_ready', redis, postgres: database === 'up' ? 'up' : 'down' };
+    return {
+      status: isReady ? 'ready' : 'not_ready',
+      redis,
+      postgres: database === 'up' ? 'up' : 'down',
+      unavailablePartitions: partitions.flatMap((health, partition) => (health === 'up' ? [] : [partition])),
+    };
   }
 
   return () => {

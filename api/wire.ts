@@ -44,6 +44,8 @@ export const readinessSchema = z.object({
   status: z.enum(['ready', 'not_ready']),
   redis: z.enum(['up', 'down', 'fenced']),
   postgres: z.enum(['up', 'down']),
+  /** Those whose sales are answered with 503 just now. */
+  unavailablePartitions: z.array(z.int()),
 });
 
 export type Readiness = z.output<typeof readinessSchema>;

@@ -1,7 +1,10 @@
 // Redis or Postgres away, at the start or later: 503 with a time to come back, never a crash, and purchases go on after.
 import { afterEach, describe, expect, it } from 'vitest';
+import { keys } from '../../actors/keys.ts';
 import { createStockStore } from '../../actors/stock-store.ts';
 import { systemClock } from '../../core/clock.ts';
+import { PARTITIONS } from '../../core/constants.ts';
+import { partitionOf } from '../../core/ids.ts';
 import { createEpochRecord } from '../../shop/orders/orders.ts';
 import { newBuyer, openSale, startTestApi, type TestApi, tokenOf } from '../support/api.ts';
 import { freePort, openTestDatabase, openTestRedis, startRedis, temporaryDirectory } from '../support/stack.ts';
@@ -58,7 +61,12 @@ describe('without Redis', () => {
     const testRedis = { ...(await openTestRedis()), url: `redis://127.0.0.1:${port}` };
     const api = keep(await startTestApi({ database, testRedis }));
     expect((await api.call('GET', '/livez')).status).toBe(200);
-    expect((await api.call('GET', '/readyz')).body).toEqual({ status: 'not_ready', redis: 'down', postgres: 'up' });
+    expect((await api.call('GET', '/readyz')).body).toEqual({
+      status: 'not_ready',
+      redis: 'down',
+      postgres: 'up',
+      unavailablePartitions: Array.from({ length: PARTITIONS }, (_, partition) => partition),
+    });
     const early = await buyWith(api, { saleId: 'sale_03abcdefghjkmnpqrstvwxyz12', sku: 'A' });
     expect(early.status).toBe(503);
     const service = await startRedis({ dir, port });
@@ -81,6 +89,24 @@ describe('without Redis', () => {
     const other = keep(await startTestApi(api));
     await expect.poll(async () => (await other.call('GET', '/readyz')).body.redis).toBe('fenced');
     expect((await buyWith(other, sale)).body.code).toBe('FENCED');
+  });
+
+  it('a partition that is lost closes its own sales, and not the shop', async () => {
+    const api = keep(await startTestApi());
+    await api.api.attached;
+    const lost = await openSale(api);
+    const partition = partitionOf(lost.saleId) ?? -1;
+    let sound = await openSale(api);
+    while (partitionOf(sound.saleId) === partition) sound = await openSale(api);
+    await api.testRedis.redis.del(keys.fence(partition));
+    expect((await buyWith(api, lost)).body.code).toBe('FENCED');
+    expect((await buyWith(api, sound)).status).toBe(201);
+    const [first, second] = [api, keep(await startTestApi(api))];
+    await expect.poll(async () => (await second.call('GET', '/readyz')).status).toBe(200);
+    for (const { call } of [first, second]) {
+      const { body } = await call('GET', '/readyz');
+      expect(body).toEqual({ status: 'ready', redis: 'up', postgres: 'up', unavailablePartitions: [partition] });
+    }
   });
 });
 
