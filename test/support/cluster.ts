@@ -2,10 +2,10 @@
 import { inject } from 'vitest';
 import { keys } from '../../actors/keys.ts';
 import { PARTITIONS } from '../../core/constants.ts';
-import { connectRedis, nodeOf, whenReady } from '../../core/redis/redis.ts';
+import { nodeOf } from '../../core/redis/redis.ts';
 import { startRedisCluster } from '../../core/services/redis-cluster.ts';
 import type { Service } from '../../core/services/service.ts';
-import { type TestRedis, temporaryDirectory } from './stack.ts';
+import { connectTestRedis, type TestRedis, temporaryDirectory } from './stack.ts';
 
 export interface TestCluster extends TestRedis {
   readonly masters: readonly Service[];
@@ -20,8 +20,7 @@ export async function openTestCluster(masters = 3): Promise<TestCluster> {
   process.once('exit', () => {
     for (const master of cluster.masters) master.kill('SIGKILL');
   });
-  const redis = connectRedis(cluster.url, 'scripts');
-  await whenReady(redis, 10_000);
+  const redis = await connectTestRedis(cluster.url);
   const [service] = cluster.masters;
   if (service === undefined) throw new Error('a cluster has a master');
   return {

@@ -60,12 +60,17 @@ export interface TestRedis {
   close(): Promise<void>;
 }
 
-export async function openTestRedis(): Promise<TestRedis> {
-  const service = await startRedis();
-  const redis = connectRedis(service.url, 'scripts');
-  // A file makes a stock store for each of its tests, and all of them listen on this one connection.
+/** Ready. A file makes a stock store for each of its tests, and all of them listen on this one connection. */
+export async function connectTestRedis(url: string): Promise<Redis> {
+  const redis = connectRedis(url, 'scripts');
   redis.setMaxListeners(0);
   await whenReady(redis, 10_000);
+  return redis;
+}
+
+export async function openTestRedis(): Promise<TestRedis> {
+  const service = await startRedis();
+  const redis = await connectTestRedis(service.url);
   return {
     url: service.url,
     redis,

@@ -11,9 +11,9 @@ import { type BuyOutcome, createStockStore, type StockStore } from '../../actors
 import { PARTITIONS } from '../../core/constants.ts';
 import { randomId } from '../../core/ids.ts';
 import { pack, unpack } from '../../core/redis/msgpack.ts';
-import { connectRedis, type Redis, whenReady } from '../../core/redis/redis.ts';
+import type { Redis } from '../../core/redis/redis.ts';
 import { runScript } from '../../core/redis/scripts.ts';
-import { startRedis } from './stack.ts';
+import { connectTestRedis, startRedis } from './stack.ts';
 
 export const START_MS = 1_800_000_000_000;
 /** Where the sales of `saleOf` live. */
@@ -74,8 +74,7 @@ export async function outboxOf(redis: Redis, partition: number): Promise<{ id: s
 /** Nothing reaches the disk, unless `isDurable`: this Redis is asked very often and never restarted. */
 export async function openTestStock({ isDurable = false } = {}): Promise<TestStock> {
   const service = await startRedis(isDurable ? {} : { args: ['--appendonly', 'no'] });
-  const redis = connectRedis(service.url, 'scripts');
-  await whenReady(redis, 10_000);
+  const redis = await connectTestRedis(service.url);
   let nowMs = START_MS;
   let buyers = 0;
   let stock = createStockStore({ redis, testNow: () => nowMs });
