@@ -1,7 +1,8 @@
 // Holds for a checkout: several SKUs, all or nothing. One partition is decided in one script; over several partitions it
 // is a saga: what was reserved is given back as soon as one partition refuses. Part of the stock store.
+import { unownedPurchaseId } from './purchase-ids.ts';
 import { OUTBOX_BACKLOG_MAX_RECORDS, PARTITIONS } from '../core/constants.ts';
-import { fingerprint, partitionOf, randomId } from '../core/ids.ts';
+import { fingerprint, partitionOf } from '../core/ids.ts';
 import { type Purchase, type PurchaseStatus, toPurchase } from './records.ts';
 import { bodyOf, type ScriptCaller } from './script-call.ts';
 import { scripts } from './scripts.ts';
@@ -63,7 +64,7 @@ const toPurchases = (rows: WireRows): Purchase[] => rows.flatMap(([id, wire]) =>
 
 export function createOrderVerbs(caller: ScriptCaller): OrderVerbs {
   async function reserveIn(partition: number, orderId: string, print: string, lines: readonly OrderLine[]) {
-    const rows = lines.map((l) => [randomId('pur', partition), l.saleId, l.sku, l.quantity]);
+    const rows = lines.map((l) => [unownedPurchaseId(partition), l.saleId, l.sku, l.quantity]);
     const input = [orderId, print, rows, OUTBOX_BACKLOG_MAX_RECORDS];
     const body = bodyOf(await caller.call(partition, scripts.reserveOrder, input));
     const [outcome, sku, purchases] = body as [ReserveOrderCode, string, WireRows];

@@ -6,6 +6,7 @@ import { type Purchase, type SaleStatus, type SkuCounters, toCounters, toWirePur
 import type { WireCounters } from './records.ts';
 import type { SaleDefinition } from './sale-verbs.ts';
 import { termsOf } from './sale-verbs.ts';
+import { printOfBuyer } from './purchase-ids.ts';
 import { bodyOf, type ScriptCaller } from './script-call.ts';
 import { scripts } from './scripts.ts';
 
@@ -55,7 +56,7 @@ export function createRebuildVerbs(caller: ScriptCaller): RebuildVerbs {
       bodyOf(await caller.call(homeOf(saleId), scripts.rebuildSale, input));
     },
     async buildPurchases(saleId, sku, purchases) {
-      const rows = purchases.map((purchase) => [purchase.purchaseId, toWirePurchase(purchase)]);
+      const rows = purchases.map((p) => [p.purchaseId, toWirePurchase(p), printOfBuyer(saleId, p.buyer)]);
       const reply = await caller.call(homeOf(saleId), scripts.rebuildPurchases, [saleId, sku, rows]);
       return toCounters(bodyOf(reply) as WireCounters);
     },

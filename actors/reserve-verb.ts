@@ -61,7 +61,7 @@ type WirePurchase = Parameters<typeof toPurchase>[1];
 type WireOutcome =
   | number
   | RefusalCode
-  | readonly [purchase: WirePurchase]
+  | readonly [purchase: WirePurchase, purchaseId?: string]
   | readonly [code: RefusalCode, purchaseId: string];
 type WireAnswer = readonly [
   context: WireContext | false,
@@ -70,7 +70,8 @@ type WireAnswer = readonly [
   currency: string,
 ];
 
-const isReplayed = (outcome: readonly unknown[]): outcome is readonly [WirePurchase] => outcome.length === 1;
+type WireReplay = readonly [purchase: WirePurchase, purchaseId?: string];
+const isReplayed = (outcome: readonly unknown[]): outcome is WireReplay => typeof outcome[0] !== 'string';
 
 /** A purchase that was accepted in this very call: what the script did not repeat is known here. */
 function accept({ saleId, sku }: Batch, item: ReserveItem, ticket: number, answer: WireAnswer, now: number): Purchase {
@@ -118,7 +119,11 @@ function toReserved(batch: Batch, answer: WireAnswer, now: number): Reserved {
         return { kind: 'refused', code: outcome, retryAfterSeconds: retryAfterSeconds(context, now) };
       }
       if (isReplayed(outcome)) {
-        return { kind: 'purchase', purchase: toView(toPurchase(item.purchaseId, outcome[0])), isReplay: true };
+        return {
+          kind: 'purchase',
+          purchase: toView(toPurchase(outcome[1] ?? item.purchaseId, outcome[0])),
+          isReplay: true,
+        };
       }
       return { kind: 'refused', code: outcome[0], purchaseId: outcome[1] };
     }),

@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { unownedPurchaseId } from '../actors/purchase-ids.ts';
 import { createStockStore, type StockStore } from '../actors/stock-store.ts';
 import { PARTITIONS } from '../core/constants.ts';
 import { randomId } from '../core/ids.ts';
@@ -82,7 +83,7 @@ async function runBatches(
   // Ids and buyers before the clock starts: the door has them too when it calls.
   const batches = Array.from({ length: calls }, (_, call) =>
     Array.from({ length: batch }, (_, i) => ({
-      ...{ purchaseId: randomId('pur', partition), buyer: `u_${call}-${i}`, quantity: 1, fingerprint: 'bench' },
+      ...{ purchaseId: unownedPurchaseId(partition), buyer: `u_${call}-${i}`, quantity: 1, fingerprint: 'bench' },
     })),
   );
   const expected = hasStock ? 'RESERVED' : 'SOLD_OUT';

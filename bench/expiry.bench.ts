@@ -1,5 +1,6 @@
 // A hundred thousand holds fall due in one second: how long until all of them have ended, and what do buyers notice? On the
 // whole system, while a crowd buys something else as fast as it is served; orders of the ended holds go to Postgres meanwhile.
+import { unownedPurchaseId } from '../actors/purchase-ids.ts';
 import { sleep, systemClock } from '../core/clock.ts';
 import { RESERVE_BATCH_MAX } from '../core/constants.ts';
 import { partitionOf, randomId } from '../core/ids.ts';
@@ -94,7 +95,7 @@ async function fill(stage: Stage, { sales, unitsEach, holdSeconds }: typeof FULL
     const partition = partitionOf(offer.saleId) ?? 0;
     for (let done = 0; done < unitsEach; done += RESERVE_BATCH_MAX) {
       const items = Array.from({ length: Math.min(RESERVE_BATCH_MAX, unitsEach - done) }, () => ({
-        ...{ purchaseId: randomId('pur', partition), buyer: randomId('u'), quantity: 1, fingerprint: 'bench' },
+        ...{ purchaseId: unownedPurchaseId(partition), buyer: randomId('u'), quantity: 1, fingerprint: 'bench' },
       }));
       const { outcomes } = await stage.stock.reserve(offer.saleId, offer.sku, items);
       for (const o of outcomes) if (o.kind === 'purchase') ends.push(o.purchase.expiresAt);

@@ -1,7 +1,8 @@
 // What does it cost to tell a waiting crowd of every change of its line, and how soon does the last one know? Sockets that
 // only watch: first what one costs while nothing happens, then ten changes of the head a second for all of them.
+import { unownedPurchaseId } from '../actors/purchase-ids.ts';
 import { sleep } from '../core/clock.ts';
-import { partitionOf, randomId } from '../core/ids.ts';
+import { partitionOf } from '../core/ids.ts';
 import type { Bench, Finding, Row } from './bench.ts';
 import { gatherCrowd } from './load/crowd.ts';
 import { watchProcessorTime } from './load/processor-time.ts';
@@ -80,7 +81,7 @@ async function changeLine(stage: Stage, { saleId, sku }: Offer, count: number): 
     // Before the call: the wait of the last socket includes the script's.
     const at = performance.timeOrigin + performance.now();
     const wish = {
-      purchaseId: randomId('pur', partition),
+      purchaseId: unownedPurchaseId(partition),
       buyer: `u_bench-line-${i}`,
       quantity: 1,
       fingerprint: 'line',

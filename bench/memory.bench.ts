@@ -23,7 +23,7 @@ export const memory: Bench = {
       const waiting = await bytesEach(own, count, 'WAITING');
       return {
         rows: [held, waiting].flatMap(({ rows }) => rows),
-        notes: ["Redis' used_memory_dataset before and after, over the purchases; ids of 32 characters, buyers of 28."],
+        notes: ["Redis' used_memory_dataset before and after, over the purchases; ids of 30 characters, buyers of 28."],
         measures: { 'memory.holdBytes': held.bytes, 'memory.waitingBytes': waiting.bytes },
         problems: [...held.problems, ...waiting.problems],
       };

@@ -2,6 +2,7 @@
 // workers (a row a purchase that holds order, item and first ledger entry, in transactions, behind a job queue); beside it
 // the store's ceiling, in the same database and run: one loop of multi-row inserts, nothing else. Then a crowd over HTTP, as
 // fast as it is served and at a fixed rate, with the time from each admission to its committed row.
+import { unownedPurchaseId } from '../actors/purchase-ids.ts';
 import { sleep } from '../core/clock.ts';
 import { APPLY_RECORDS_MAX, RESERVE_BATCH_MAX } from '../core/constants.ts';
 import { partitionOf, randomId } from '../core/ids.ts';
@@ -121,7 +122,7 @@ async function fill(stage: Stage, offer: Offer, amount: number): Promise<{ reser
   let [reserved, backlogMax] = [0, 0];
   for (let from = 0; from < amount; from += RESERVE_BATCH_MAX) {
     const items = Array.from({ length: Math.min(RESERVE_BATCH_MAX, amount - from) }, (_, i) => ({
-      ...{ purchaseId: randomId('pur', partition), buyer: `u_bench-${from + i}`, quantity: 1, fingerprint: 'bench' },
+      ...{ purchaseId: unownedPurchaseId(partition), buyer: `u_bench-${from + i}`, quantity: 1, fingerprint: 'bench' },
     }));
     const { outcomes } = await stage.stock.reserve(offer.saleId, offer.sku, items);
     reserved += outcomes.filter((o) => o.kind === 'purchase' && o.purchase.status === 'RESERVED').length;

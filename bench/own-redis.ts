@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { keys } from '../actors/keys.ts';
+import { unownedPurchaseId } from '../actors/purchase-ids.ts';
 import { createStockStore, type ReserveItem, type StockStore } from '../actors/stock-store.ts';
 import { RESERVE_BATCH_MAX } from '../core/constants.ts';
 import { randomId } from '../core/ids.ts';
@@ -34,11 +35,11 @@ const HOLD_MS = 3_600_000;
 /** Far below OUTBOX_BACKLOG_MAX_RECORDS, and a small part of what is measured. */
 const FORGET_EVERY_PURCHASES = 20_480;
 
-/** Ids as the door makes them: of a buyer and of a purchase, 28 and 32 characters. */
+/** Ids as the door makes them: of a buyer and of a purchase, 28 and 30 characters. */
 export function newWishes(count: number): ReserveItem[] {
   return Array.from({ length: count }, () => ({
     ...{
-      purchaseId: randomId('pur', OWN_PARTITION),
+      purchaseId: unownedPurchaseId(OWN_PARTITION),
       buyer: randomId('u'),
       quantity: 1,
       fingerprint: '0123456789abcdef',

@@ -1,12 +1,16 @@
 // Ids: `<prefix>_<partition><body>`, where the partition, if there is one, is two base36 characters. An id alone tells
 // where its keys are, so no lookup is needed. The body is 26 characters of base32: 130 bits, random or a hash.
 // The one home of randomness besides clock.ts. What a prefix means is not known here.
-import { createHash, randomBytes, randomInt } from 'node:crypto';
+import { hash, randomBytes, randomInt } from 'node:crypto';
 import { PARTITIONS } from './constants.ts';
 import { keepLast } from './last-made.ts';
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'; // Crockford's base32: no i, l, o, u to misread
 const BODY_LENGTH = 26;
+/** 60 bits: two owners with one print are no fault, and are met in one pair of 10¹⁸. */
+const PRINT_LENGTH = 12;
+/** As many again tell the things of one owner apart. */
+const REST_LENGTH = 12;
 const PATTERN = /^[a-z]{1,12}_([0-9a-z]{2})[0-9a-z]{8,40}$/;
 
 const CODES = Uint8Array.from(ALPHABET, (character) => character.charCodeAt(0));
@@ -38,6 +42,22 @@ export function randomId(prefix: string, partition?: number): string {
 /** The same id for the same parts, for ever: how a retry finds what its first attempt made. */
 export function hashedId(prefix: string, partition: number | undefined, parts: readonly string[]): string {
   return `${head(prefix, partition)}${toCharacters(digest(parts)).toString('latin1', 0, BODY_LENGTH)}`;
+}
+
+/** With what the ids of an owner's things begin, behind their head. */
+export function ownerPrint(owner: readonly string[]): string {
+  return toCharacters(digest(owner)).toString('latin1', 0, PRINT_LENGTH);
+}
+
+/** An id that tells whose it is: its body begins with the owner's print. What follows is chance, or what a `hashedId` of the parts ends with. */
+export function ownedId(
+  prefix: string,
+  partition: number | undefined,
+  owner: readonly string[],
+  parts?: readonly string[],
+): string {
+  const whole = parts === undefined ? randomId(prefix, partition) : hashedId(prefix, partition, parts);
+  return head(prefix, partition) + ownerPrint(owner) + whole.slice(-REST_LENGTH);
 }
 
 /** The partition inside an id; undefined when the id is malformed or the partition does not exist. */
@@ -74,9 +94,9 @@ const head = keepLast((prefix: string, partition: number | undefined): string =>
 
 /** Each part goes in with its length, so that ['ab','c'] and ['a','bc'] differ. */
 function digest(parts: readonly string[]): Buffer {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
-  return hash.digest();
+  let text = '';
+  for (const part of parts) text += `${Buffer.byteLength(part)}:${part}`;
+  return hash('sha256', text, 'buffer');
 }
 
 /** Five bits of each byte, in its place: all of them uniform, since 256 is a multiple of 32. */

@@ -1,5 +1,6 @@
 // Sales with many live holds or many in line, in a running system: written through the stock store in its largest batches, as fast
 // as the workers bring them to Postgres, so that both stores know of each. Then the system is left until it is at rest.
+import { unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import { sleep } from '../../core/clock.ts';
 import { OUTBOX_BACKLOG_MAX_RECORDS, RESERVE_BATCH_MAX } from '../../core/constants.ts';
 import { partitionOf, randomId } from '../../core/ids.ts';
@@ -80,7 +81,12 @@ async function fill(stage: Stage, offer: Offer, { count, status, say }: Filling)
       while ((await stage.backlog(offer)) > BACKLOG_MAX) await sleep(POLL_MS);
     }
     const items = Array.from({ length: Math.min(RESERVE_BATCH_MAX, count - from) }, () => ({
-      ...{ purchaseId: randomId('pur', partition), buyer: randomId('u'), quantity: 1, fingerprint: '0123456789abcdef' },
+      ...{
+        purchaseId: unownedPurchaseId(partition),
+        buyer: randomId('u'),
+        quantity: 1,
+        fingerprint: '0123456789abcdef',
+      },
     }));
     const { outcomes } = await stage.stock.reserve(offer.saleId, offer.sku, items);
     const other = outcomes.find((o) => o.kind !== 'purchase' || o.purchase.status !== status);

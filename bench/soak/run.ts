@@ -197,8 +197,8 @@ async function countKept(stage: Stage): Promise<Record<string, number>> {
     [],
   );
   const { purchases = 0, sales = 0, items = 0 } = rows[0] ?? {};
-  // Two restocks for each small sale at most; a sale has a list of tickets, counts and buyers once somebody came.
-  const ofSales = { sale: sales, buyers: sales, stock: items, tickets: items, lots: items, operation: sales * 2 };
+  // Two restocks for each small sale at most; a sale has a list of tickets and counts once somebody came.
+  const ofSales = { sale: sales, stock: items, tickets: items, lots: items, operation: sales * 2 };
   // One a partition: its position, its stream, its SKUs, and the times at which what is kept will be purged.
   const ofPartitions = { fence: PARTITIONS, outbox: PARTITIONS, skus: PARTITIONS, schedule: PARTITIONS };
   return { purchases, queue: QUEUE_KEYS_MAX, ...ofSales, ...ofPartitions };

@@ -6,7 +6,6 @@
 -- BODY   { moved, hasMore }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include holds

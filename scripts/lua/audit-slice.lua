@@ -8,7 +8,6 @@
 --          its head on or 0 } or { purchaseId } … }, how many of these are from the list of tickets } or false: an unknown SKU
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 local SALE_ID, SKU_NAME, SLICE = INPUT[1], INPUT[2], 256
 local sale = open_sale(SALE_ID)
@@ -30,7 +29,9 @@ local function read_list(key, from, last, size)
   if last < 0 then last = size end
   local to = math.min(last, from + SLICE - #ids - 1)
   if to < from then return end
-  for _, id in ipairs(ask('LRANGE', key, from - 1, to - 1) or {}) do ids[#ids + 1] = id end
+  for _, short in ipairs(ask('LRANGE', key, from - 1, to - 1) or {}) do
+    ids[#ids + 1] = key == tickets and id_of_short(short) or short
+  end
 end
 
 read_list(tickets, INPUT[3], INPUT[4], sizes[3])

@@ -7,7 +7,6 @@
 -- BODY   { 'OK' | 'SALE_NOT_FOUND' | 'SKU_NOT_FOUND' | 'KEY_REUSED', units }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include holds

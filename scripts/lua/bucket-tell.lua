@@ -7,7 +7,6 @@
 -- BODY   { SKUs that were told }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include holds

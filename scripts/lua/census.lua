@@ -6,7 +6,6 @@
 -- BODY   { counters, { { purchaseId, purchase or false } … }, next or 0 } or false where the SKU is unknown
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 local SALE_ID, SKU_NAME, FROM = INPUT[1], INPUT[2], INPUT[3]
 local sale = open_sale(SALE_ID)
@@ -17,7 +16,7 @@ local last = redis.call('LLEN', tickets)
 local total = last + redis.call('LLEN', orders)
 local ids
 if FROM <= last then
-  ids = redis.call('LRANGE', tickets, FROM - 1, FROM + 254)
+  ids = ids_of(redis.call('LRANGE', tickets, FROM - 1, FROM + 254))
 else
   ids = redis.call('LRANGE', orders, FROM - last - 1, FROM - last + 254)
 end

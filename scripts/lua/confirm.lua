@@ -6,7 +6,7 @@
 -- BODY   { { purchaseId, 'CONFIRMED' | 'REFUND' | 'ILLEGAL' | 'NOT_FOUND' | 'CORRUPT', purchase or false } … }
 --- @include call
 --- @include book
---- @include buyers
+--- @include limit
 --- @include commit
 --- @include line
 --- @include holds
@@ -19,18 +19,19 @@ local function confirm_held(id, item, p, sale, s)
   return 'CONFIRMED'
 end
 
-local function has_room(p, sale, s)
+local function has_room(id, p, sale, s)
   if s.blocked ~= '' or s.waiters > 0 or s.available < p[QUANTITY] then return false end
   if p[ORDER_REF] ~= '' or sale.perBuyerLimit == 0 then return true end
-  return units_of(buyer_of(sale, p[BUYER])) + p[QUANTITY] <= sale.perBuyerLimit
+  local units = units_of(sale, p[BUYER], field_of(id))
+  return units and units + p[QUANTITY] <= sale.perBuyerLimit
 end
 
 local function confirm_late(id, item, p, sale, s)
   if p[REFUND_DUE] == 1 then return 'REFUND' end
-  if p[HAD_HOLD] == 1 and has_room(p, sale, s) then
+  if p[HAD_HOLD] == 1 and has_room(id, p, sale, s) then
     set_status(sale, p, 'CONFIRMED')
     p[REASON] = text_of(item[2])
-    count_buyer(sale, p)
+    bring_home(sale, id)
     touch(id, p, -p[QUANTITY], 0, p[QUANTITY])
     return 'CONFIRMED'
   end

@@ -6,7 +6,6 @@
 -- BODY   { ended, hasMore, lagMs of the oldest }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include holds

@@ -5,7 +5,6 @@
 -- BODY   { { purchase, context } or false … }    one per id asked for, in order
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include context
 local ids = {}

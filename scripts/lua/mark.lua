@@ -6,7 +6,6 @@
 -- BODY   { { purchaseId, 'MARKED' | 'REPLAY' | 'ILLEGAL' | 'NOT_FOUND' | 'CORRUPT', purchase or false } … }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include holds

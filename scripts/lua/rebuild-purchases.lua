@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
 -- rebuild-purchases: a slice of a SKU's purchases, in the order of their tickets, each into the place that its status gives
--- it: the line, the holds, what is sold; and into what its buyer has. Only while the partition is being rebuilt.
+-- it: the line, the holds, what is sold. Only while the partition is being rebuilt.
 -- KEYS[1] fence  the fence key of the sale's partition
--- INPUT  { saleId, sku, { { purchaseId, purchase } … } }      at most 256
+-- INPUT  { saleId, sku, { { purchaseId, purchase, print of its buyer in its sale } … } }      at most 256
 -- BODY   counters
 --- @include call
 --- @include book
---- @include buyers
+--- @include forget
+--- @include limit
 --- @include commit
 local SALE_ID, SKU_NAME, ROWS = INPUT[1], INPUT[2], INPUT[3]
 if not redis.call('HGET', FENCE, 'rebuilding') then return redis.error_reply('ERR the partition is not being rebuilt') end
@@ -14,9 +15,11 @@ local sale = open_sale(SALE_ID)
 local s = sale and open_sku(SALE_ID, SKU_NAME)
 if not s then return redis.error_reply('ERR the SKU was not built') end
 
-local names = {}
-for i, row in ipairs(ROWS) do names[i] = row[2][BUYER] end
-read_buyers(sale, names)
+-- What stands there by now: purchases of other SKUs that are built, and, in the rebuild of one sale, what is replaced.
+local fields, notes = {}, {}
+for i, row in ipairs(ROWS) do fields[i] = field_of(row[1]) end
+read_folders(fields)
+for _, field in ipairs(fields) do drop_unreadable(field) end
 
 local function place(id, p)
   local quantity, status = p[QUANTITY], p[STATUS]
@@ -30,22 +33,19 @@ local function place(id, p)
     if status == 'RESERVED' and p[ORDER_REF] == '' then count_starts(sale, 1) end
   elseif status == 'CONFIRMED' then
     s.sold, s.available = s.sold + quantity, s.available - quantity
-  else
-    return
   end
-  count_buyer(sale, p)
 end
 
-local values = {}
-for _, row in ipairs(ROWS) do
-  local id, p = row[1], row[2]
-  values[#values + 1], values[#values + 2] = field_of(id), pack(p[BUYER], p[TICKET]) .. tail_of(p, s.number)
-  local list = p[TICKET] > 0 and s.tickets_add or s.orders_add
-  list[#list + 1] = id
+for i, row in ipairs(ROWS) do
+  local id, p, print = row[1], row[2], row[3]
+  add_record(sale, fields[i], id, pack(rest_of(id), p[BUYER], p[TICKET]) .. tail_of(p, s.number))
+  if p[BUYER] ~= '' and fields[i] ~= print then notes[#notes + 1] = { p[BUYER], print, id } end
+  if p[TICKET] > 0 then s.tickets_add[#s.tickets_add + 1] = short_of(id) else s.orders_add[#s.orders_add + 1] = id end
   s.lastTicket = math.max(s.lastTicket, p[TICKET])
   place(id, p)
 end
-call_in_chunks('HSET', PURCHASES, values)
+write_folders()
+note_strays(sale, notes)
 sale.is_changed = true
 write_sale(sale)
 write_sku(s)

@@ -8,7 +8,6 @@
 -- BODY   { }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include state
@@ -16,7 +15,7 @@ local SALE_ID, TERMS, STATE, ITEMS, OPERATIONS = INPUT[1], INPUT[2], INPUT[3], I
 local TERM_NAMES = { 'opensAt', 'closesAt', 'holdMs', 'perBuyerLimit', 'lineLimit', 'admissionPerSecond', 'startBacklogLimit' }
 if not redis.call('HGET', FENCE, 'rebuilding') then return redis.error_reply('ERR the partition is not being rebuilt') end
 
-local sale = { id = SALE_ID, buyers = {}, buyers_changed = {}, skus = {}, is_changed = true, as_read = {}, read_from = 0 }
+local sale = { id = SALE_ID, skus = {}, is_changed = true, as_read = {}, read_from = 0 }
 for _, name in ipairs(SALE_NUMBERS) do sale[name] = 0 end
 for i, name in ipairs(TERM_NAMES) do sale[name] = TERMS[i] end
 sale.status, sale.version, sale.purgeAt, sale.tokensAt = STATE[1], STATE[2], STATE[3], NOW
@@ -24,7 +23,7 @@ sale.status, sale.version, sale.purgeAt, sale.tokensAt = STATE[1], STATE[2], STA
 if sale.status == 'CLOSED' then sale.closing = 1 end
 sales[SALE_ID] = sale
 
-redis.call('UNLINK', sale_key(SALE_ID), buyers_key(SALE_ID))
+redis.call('UNLINK', sale_key(SALE_ID), strays_key(SALE_ID))
 for _, item in ipairs(ITEMS) do
   local sku, loaded = item[1], item[2]
   -- Purchases that are there under its old number stay readable.

@@ -6,7 +6,6 @@
 -- BODY   { 'RELEASED' | 'REPLAY' | 'NOT_FOUND', { { purchaseId, purchase } … } }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include holds

@@ -6,7 +6,6 @@
 -- BODY   { { purchaseId, 'RELEASED' | 'REPLAY' | 'CONFIRMED' | 'NOT_FOUND' | 'CORRUPT', purchase or false } … }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include holds
@@ -27,7 +26,6 @@ return decide_batch(INPUT[1], function(id, item, p, sale, s)
   if reason ~= 'REFUND' then return 'CONFIRMED' end
   set_status(sale, p, 'REFUNDED')
   p[REASON] = reason
-  uncount_buyer(sale, p)
   touch(id, p, p[QUANTITY], 0, -p[QUANTITY])
   return 'RELEASED'
 end)

@@ -6,7 +6,6 @@
 -- BODY   { 'RESERVED' | 'REPLAY' | 'KEY_REUSED' | refusal, sku or '', { { purchaseId, purchase } … } }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include holds

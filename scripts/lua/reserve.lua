@@ -6,11 +6,11 @@
 -- INPUT  { backlogMax, { { saleId, sku, { purchaseId … }, { buyer … }, { quantity … }, { fingerprint … } } … } }
 --        at most 512 purchases in all; a SKU stands in one batch
 -- BODY   { { context or false, { outcome … }, unit price, currency } … }     one per batch, and in it one per item, in order
--- outcome: ticket > 0 RESERVED now, until now + holdMs; ticket < 0 WAITING; code of a refusal; { purchase } of a retry;
---          { 'LIMIT_EXCEEDED', purchaseId } with the buyer's live one
+-- outcome: ticket > 0 RESERVED now, until now + holdMs; ticket < 0 WAITING; code of a refusal; { purchase } of a retry, or
+--          { purchase, purchaseId } where it has another id (strays.lua); { 'LIMIT_EXCEEDED', purchaseId } with the buyer's live one
 --- @include call
 --- @include book
---- @include buyers
+--- @include limit
 --- @include commit
 --- @include line
 --- @include holds
@@ -19,21 +19,21 @@
 --- @include context
 --- @include wish
 --- @include accept
+--- @include read-ahead
 local BACKLOG_MAX, BATCHES = INPUT[1], INPUT[2]
 local closed_gate = gate(BACKLOG_MAX)
 local sale, s -- of the batch at hand
 
 -- The live purchase is told of with LIMIT_EXCEEDED.
-local function why_refused(buyer, quantity)
+local function why_refused(field, buyer, quantity)
   if sale.status == 'CLOSED' then return 'SALE_CLOSED' end
   if sale.status == 'PAUSED' or s.blocked ~= '' then return 'SALE_PAUSED' end
   if closed_gate then return closed_gate end
   if sale.perBuyerLimit > 0 then
-    local text = buyer_of(sale, buyer)
-    if units_of(text) + quantity > sale.perBuyerLimit then
-      local live = live_of(text)
-      return live and { 'LIMIT_EXCEEDED', live } or 'LIMIT_EXCEEDED'
-    end
+    local units, live = 0, nil
+    if folders[field] or sale.strays > 0 then units, live = units_of(sale, buyer, field) end
+    if not units then return 'BAD_REQUEST' end
+    if units + quantity > sale.perBuyerLimit then return live and { 'LIMIT_EXCEEDED', live } or 'LIMIT_EXCEEDED' end
   end
   if quantity > unsold_of(s) then return 'SOLD_OUT' end
   return nil
@@ -51,11 +51,13 @@ local function is_same(p, buyer, quantity, print)
     and p[SKU] == s.sku
 end
 
-local function decide(id, buyer, quantity, print)
+local function decide(id, field, buyer, quantity, print)
   local known = fresh[id] and fresh_purchase(id) or purchases[id]
-  if known then return is_same(known, buyer, quantity, print) and { known } or 'KEY_REUSED' end
+  local stray = not known and sale.strays > 0 and stray_of(sale, buyer, id)
+  if stray then known = purchases[stray] end
+  if known then return is_same(known, buyer, quantity, print) and { known, stray or nil } or 'KEY_REUSED' end
   if corrupt[id] then return 'BAD_REQUEST' end
-  local refusal = why_refused(buyer, quantity)
+  local refusal = why_refused(field, buyer, quantity)
   if refusal then return refusal end
   local is_reserved, later = may_reserve(quantity)
   if not is_reserved then
@@ -63,30 +65,11 @@ local function decide(id, buyer, quantity, print)
     if sale.status == 'OPEN' and s.waiting + quantity > line_limit then return 'LINE_FULL' end
     s.look_at = later or s.look_at
   end
-  return accept(sale, s, id, buyer, quantity, print, is_reserved)
-end
-
--- What all batches ask for is read at once. Answers which items can be read, by batch and place.
-local function read_ahead()
-  local sound, wanted, names = {}, {}, {}
-  for b, batch in ipairs(BATCHES) do
-    local sale_id, ids, buyers = batch[1], batch[3], batch[4]
-    sound[b] = are_sound(ids, buyers, batch[5], batch[6])
-    names[sale_id] = names[sale_id] or {}
-    for i, id in ipairs(ids) do
-      if sound[b][i] then wanted[#wanted + 1], names[sale_id][#names[sale_id] + 1] = id, buyers[i] end
-    end
-  end
-  read_into_book(wanted)
-  for sale_id, of_sale in pairs(names) do
-    local found = open_sale(sale_id)
-    if found and found.perBuyerLimit > 0 then read_buyers(found, of_sale) end
-  end
-  return sound
+  return accept(sale, s, id, field, buyer, quantity, print, is_reserved)
 end
 
 -- The outcomes of a batch. Where sale or SKU are unknown nobody gets anything, but a used id is told of all the same.
-local function serve(sound, sale_id, sku, ids, buyers, quantities, prints)
+local function serve(sound, fields, sale_id, sku, ids, buyers, quantities, prints)
   local outcomes = {}
   sale = open_sale(sale_id)
   s = sale and open_sku(sale_id, sku)
@@ -102,14 +85,15 @@ local function serve(sound, sale_id, sku, ids, buyers, quantities, prints)
     offer(sale, s, 256)
   end
   for i, id in ipairs(ids) do
-    outcomes[i] = sound[i] and decide(id, buyers[i], quantities[i], prints[i]) or 'BAD_REQUEST'
+    outcomes[i] = sound[i] and decide(id, fields[i], buyers[i], quantities[i], prints[i]) or 'BAD_REQUEST'
   end
   return outcomes
 end
 
-local sound, answers, opened = read_ahead(), {}, {}
+local sound, fields = read_ahead(BATCHES)
+local answers, opened = {}, {}
 for i, batch in ipairs(BATCHES) do
-  answers[i] = { false, serve(sound[i], unpack(batch, 1, 6)), 0, '' }
+  answers[i] = { false, serve(sound[i], fields[i], unpack(batch, 1, 6)), 0, '' }
   opened[i] = s or false
 end
 commit()

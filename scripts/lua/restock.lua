@@ -8,7 +8,6 @@
 --          counters or false }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include holds

@@ -6,7 +6,6 @@
 -- BODY   { created 0/1 }          a sale that makes no sense is an error reply; it comes from a bug, not from a request
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include state
@@ -38,7 +37,7 @@ if open_sale(SALE_ID) then return reply('OK', { 0 }) end
 local wrong = what_is_wrong()
 if wrong then return redis.error_reply('ERR ' .. wrong) end
 
-local sale = { id = SALE_ID, buyers = {}, buyers_changed = {}, skus = {}, as_read = {}, read_from = 0 }
+local sale = { id = SALE_ID, skus = {}, as_read = {}, read_from = 0 }
 for _, name in ipairs(SALE_NUMBERS) do sale[name] = 0 end
 for i, name in ipairs(TERM_NAMES) do sale[name] = TERMS[i] end
 sales[SALE_ID] = sale

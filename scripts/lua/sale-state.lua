@@ -6,7 +6,6 @@
 -- BODY   { 'OK' | 'REPLAY' | 'ILLEGAL' | 'SALE_NOT_FOUND', status or '' }
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 --- @include line
 --- @include state

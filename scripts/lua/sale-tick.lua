@@ -6,7 +6,7 @@
 -- BODY   { moved, hasMore }
 --- @include call
 --- @include book
---- @include buyers
+--- @include forget
 --- @include commit
 --- @include line
 --- @include state
@@ -23,8 +23,7 @@ local function purge_slice(sale)
       local list = sku_key(what, sale.id, sku)
       local ids = redis.call('LRANGE', list, 0, 255)
       if #ids > 0 then
-        for i, id in ipairs(ids) do ids[i] = field_of(id) end
-        also('HDEL', PURCHASES, unpack(ids, 1, #ids))
+        remove_records(what == 'tickets' and ids_of(ids) or ids)
         also('LTRIM', list, #ids, -1)
         return false
       end
@@ -39,7 +38,7 @@ local function purge_slice(sale)
     also('ZREM', DEADLINES, agenda_member(sale.id, sku))
     also('ZREM', ADMISSIONS, agenda_member(sale.id, sku))
   end
-  also('UNLINK', sale_key(sale.id), buyers_key(sale.id))
+  also('UNLINK', sale_key(sale.id), strays_key(sale.id))
   return true
 end
 

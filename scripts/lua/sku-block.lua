@@ -6,7 +6,6 @@
 -- BODY   { 'OK' | 'REPLAY' | 'SALE_NOT_FOUND' | 'SKU_NOT_FOUND', counters or false, reason or '' }   reason: '' when it sells
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 local SALE_ID, SKU_NAME, VERB, WHY, NOTE = INPUT[1], INPUT[2], INPUT[3], INPUT[4], INPUT[5]
 local sale = open_sale(SALE_ID)

@@ -5,7 +5,6 @@
 -- BODY   { { saleId, status, version, { counters … } } or false … }    one per sale asked for, in order
 --- @include call
 --- @include book
---- @include buyers
 --- @include commit
 local results = {}
 for i, id in ipairs(INPUT[1]) do

@@ -1,11 +1,12 @@
 // Purchases as a buyer sees them: buy, look, give back. Redis decides and answers; Postgres answers for what Redis has
 // forgotten (24 h after the sale closed). Nobody is told anything about another's purchase, not even that it exists.
 import { bucketFor } from '../../actors/buckets.ts';
+import { newPurchaseId, olderPurchaseId } from '../../actors/purchase-ids.ts';
 import type { Purchase } from '../../actors/records.ts';
 import type { Counter } from '../../actors/sku-actor.ts';
 import type { BuyOutcome, PurchaseView, StockStore } from '../../actors/stock-store.ts';
 import { fault, hasCode, messageOf } from '../../core/errors.ts';
-import { hashedId, partitionOf, randomId } from '../../core/ids.ts';
+import { partitionOf } from '../../core/ids.ts';
 import { keepLast } from '../../core/last-made.ts';
 import { createWishPrints } from './wish-prints.ts';
 import type { Log } from '../../core/log.ts';
@@ -106,7 +107,11 @@ export function createPurchases(dependencies: PurchasesDependencies): Purchases 
 
   /** What Redis refuses because it has forgotten, Postgres may remember: the retry's own purchase, or at least the sale. */
   async function recall(input: BuyInput, purchaseId: string, print: string, code: 'SALE_CLOSED' | 'SALE_NOT_FOUND') {
-    const past = input.key === undefined ? undefined : await findPurchase(postgres, purchaseId);
+    const past =
+      input.key === undefined
+        ? undefined
+        : ((await findPurchase(postgres, purchaseId)) ??
+          (await findPurchase(postgres, olderPurchaseId(input.saleId, input.buyer, input.key))));
     if (past !== undefined && past.buyer === input.buyer) {
       if (past.fingerprint !== print) return { kind: 'refused', code: 'KEY_REUSED' } as const;
       return { kind: 'purchase', purchase: show(past), isReplay: true } as const;
@@ -126,8 +131,7 @@ export function createPurchases(dependencies: PurchasesDependencies): Purchases 
       if (partition === undefined) return { kind: 'refused', code: 'SALE_NOT_FOUND' };
       // First of all, since it is what most of a crowd is told: without a promise, an id or a hash.
       if (key === undefined && counter.isSoldOut(saleId, sku, quantity)) return SOLD_OUT;
-      const purchaseId =
-        key === undefined ? randomId('pur', partition) : hashedId('pur', partition, [buyer, saleId, key]);
+      const purchaseId = newPurchaseId(saleId, buyer, key);
       const print = printOf(sku, quantity);
       const wish = { saleId, sku, buyer, quantity, purchaseId, fingerprint: print, hasKey: key !== undefined };
       return counter.buy(wish, deadlineAt, isAbandoned).then((outcome): Bought | Promise<Bought> => {

@@ -1,10 +1,10 @@
 // Redis is killed while buyers are being answered, and comes back with its disk: whoever was answered keeps what they were
 // told, whoever was not gets the truth on asking again, and nothing is lost or doubled.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { newPurchaseId } from '../../actors/purchase-ids.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { type Counter, createCounter } from '../../actors/sku-actor.ts';
 import { sleep, systemClock } from '../../core/clock.ts';
-import { randomId } from '../../core/ids.ts';
 import { connectRedis, type Redis, whenReady } from '../../core/redis/redis.ts';
 import type { Service } from '../../core/services/service.ts';
 import { checkCounts, readTrail } from '../lua/model/invariants.ts';
@@ -59,7 +59,7 @@ async function ask(wish: ReturnType<typeof wishOf>, deadlineMs: number): Promise
 }
 const wishOf = (saleId: string, i: number) => ({
   ...{ saleId, sku: 'SHIRT', buyer: `u_${i}`, quantity: 1, fingerprint: 'f', hasKey: true },
-  purchaseId: randomId('pur', PARTITION),
+  purchaseId: newPurchaseId(saleId, `u_${i}`),
 });
 
 async function checkNothingLost(saleId: string, ids: readonly string[], answers: readonly Answer[]): Promise<void> {

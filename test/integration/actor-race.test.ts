@@ -1,12 +1,12 @@
 // The counter under a crowd: two processes' worth of actors, each on its own connection, sell exactly what there is, and
 // serve their own callers in the order in which they came.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { newPurchaseId } from '../../actors/purchase-ids.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { createCounter, type Counter } from '../../actors/sku-actor.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
-import { randomId } from '../../core/ids.ts';
 import { connectRedis, type Redis, whenReady } from '../../core/redis/redis.ts';
-import { createEpochRecord, openTestStock, PARTITION, readCensus, saleOf, type TestStock } from '../support/stock.ts';
+import { createEpochRecord, openTestStock, readCensus, saleOf, type TestStock } from '../support/stock.ts';
 
 const BUYERS = 2_000;
 const UNITS = 50;
@@ -44,7 +44,7 @@ async function openCounter(
 
 const wishOf = (saleId: string, i: number, overrides: { hasKey?: boolean; sku?: string } = {}) => ({
   ...{ saleId, sku: 'SHIRT', buyer: `u_${i}`, quantity: 1, fingerprint: 'f', hasKey: false },
-  ...{ purchaseId: randomId('pur', PARTITION), ...overrides },
+  ...{ purchaseId: newPurchaseId(saleId, `u_${i}`), ...overrides },
 });
 const deadline = () => systemClock.now() + 60_000;
 

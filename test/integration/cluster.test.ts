@@ -3,10 +3,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bucketIds } from '../../actors/buckets.ts';
 import { keys } from '../../actors/keys.ts';
+import { unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { systemClock } from '../../core/clock.ts';
 import { PARTITIONS } from '../../core/constants.ts';
-import { partitionOf, randomId } from '../../core/ids.ts';
+import { partitionOf } from '../../core/ids.ts';
 import { nodeOf, slotOf } from '../../core/redis/redis.ts';
 import { cutSlots } from '../../core/services/redis-cluster.ts';
 import { createRebuild, runAudit } from '../../shop/admin/admin.ts';
@@ -154,7 +155,7 @@ describe('the system on a cluster', () => {
     await careful.attach(createEpochRecord(database.postgres));
     const reserve = ({ saleId, sku }: { saleId: string; sku: string }) =>
       careful.reserve(saleId, sku, [
-        { purchaseId: randomId('pur', partitionOf(saleId)), buyer: 'u_careful', quantity: 1, fingerprint: 'f' },
+        { purchaseId: unownedPurchaseId(partitionOf(saleId)), buyer: 'u_careful', quantity: 1, fingerprint: 'f' },
       ]);
     expect((await reserve(await newSaleIn(3))).outcomes).toMatchObject([{ kind: 'purchase' }]);
     await expect(reserve(await newSaleIn(other))).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });

@@ -1,10 +1,10 @@
 // The feed: what one process' scripts change reaches every other process, also after Redis was away.
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { keys } from '../../actors/keys.ts';
+import { unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import type { Purchase, SkuCounters } from '../../actors/records.ts';
 import { createStockFeed, type PaymentNews, type StockFeed } from '../../actors/stock-feed.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
-import { randomId } from '../../core/ids.ts';
 import { createLog } from '../../core/log.ts';
 import { connectRedis, type Redis, whenReady } from '../../core/redis/redis.ts';
 import type { Service } from '../../core/services/service.ts';
@@ -60,7 +60,7 @@ describe('the feed', () => {
   it('carries purchases and counts of every change, with versions', async () => {
     const sale = saleOf({ stock: 1, holdMs: 600_000 });
     await stock.createSale(sale);
-    const [one, two] = [randomId('pur', PARTITION), randomId('pur', PARTITION)];
+    const [one, two] = [unownedPurchaseId(PARTITION), unownedPurchaseId(PARTITION)];
     await buy(sale.saleId, one);
     await buy(sale.saleId, two);
     await stock.release([{ purchaseId: one, reason: 'BUYER' }]);
@@ -85,7 +85,7 @@ describe('the feed', () => {
   });
 
   it('carries payments from one process to another', async () => {
-    const purchaseId = randomId('pur', PARTITION);
+    const purchaseId = unownedPurchaseId(PARTITION);
     const news = { purchaseId, buyer: 'u_1', clientSecret: 'secret', status: 'requires_payment_method' };
     await other.publishPayment(news);
     await other.publishPayment({ ...news, purchaseId: 'nonsense' });
@@ -112,7 +112,7 @@ describe('the feed', () => {
     await stock.attach(record);
     const sale = saleOf();
     await stock.createSale(sale);
-    const one = randomId('pur', PARTITION);
+    const one = unownedPurchaseId(PARTITION);
     await buy(sale.saleId, one);
     await until(() => told(one, 'RESERVED'));
   });

@@ -5,7 +5,7 @@ import { partitionOf } from '../../core/ids.ts';
 import { createPayments } from '../../shop/payments/payments.ts';
 import { moneyOf } from '../support/money.ts';
 import { openTestPayments, type TestPayments, until } from '../support/payments.ts';
-import { placeOf } from '../support/stored-purchase.ts';
+import { spoilStored } from '../support/stored-purchase.ts';
 
 let t: TestPayments;
 let m: ReturnType<typeof moneyOf>;
@@ -223,7 +223,7 @@ describe('an order that cannot give its units back', () => {
     const { purchaseId, intentId } = await buyAndPay(sale);
     const orderId = `ord_${purchaseId.slice(4)}`;
     const { redis } = t.testRedis;
-    await redis.hdel(...placeOf(`db:{p${partitionOf(purchaseId)}}:`, purchaseId));
+    await spoilStored(redis, `db:{p${partitionOf(purchaseId)}}:`, purchaseId);
     expect(await t.statusOf(purchaseId)).toBeUndefined();
     expect(await t.orders.refund(orderId)).toMatchObject({ status: 'REFUNDED' });
     await m.rowBecomes(purchaseId, 'refunded');

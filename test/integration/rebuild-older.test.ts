@@ -2,6 +2,7 @@
 // that died, of nothing at all, and as a row that says what was done.
 import { describe, expect, it } from 'vitest';
 import { keys } from '../../actors/keys.ts';
+import { newPurchaseId, olderPurchaseId } from '../../actors/purchase-ids.ts';
 import { createStockStore } from '../../actors/stock-store.ts';
 import { createEpochFollower } from '../../shop/orders/orders.ts';
 import { fenced, useRebuildStand } from '../support/rebuild-stand.ts';
@@ -53,6 +54,39 @@ describe('a Redis that came back older than it was', () => {
     await attach();
     expect(await other.expire(stand.shop.partition)).toMatchObject({ ended: 0 });
     await expectAgreement();
+  });
+});
+
+describe('a Redis that another version wrote', () => {
+  it('is built again with ids of before there was a print: limits count them, and their retries find them', async () => {
+    const { redis, stock } = stand.shop.outbox;
+    const saleId = await stand.shop.openSale({ older: 9 }, { perBuyerLimit: 2 });
+    const wishOf = (purchaseId: string, buyer: string) => ({ purchaseId, buyer, quantity: 1, fingerprint: 'f' });
+    const ask = async (...wishes: ReturnType<typeof wishOf>[]) =>
+      (await stock.reserve(saleId, 'older', wishes)).outcomes;
+    const old = (buyer: string) => olderPurchaseId(saleId, buyer, 'key');
+    await ask(wishOf(old('u_old'), 'u_old'), wishOf(old('u_late'), 'u_late'));
+    await stand.shop.relay();
+    await redis.hset(keys.fence(stand.shop.partition), 'form', '3');
+    expect((await stand.rebuild.run()).map(({ reason }) => reason)).toEqual(['Redis was written by another version']);
+    await attach();
+
+    const retry = wishOf(newPurchaseId(saleId, 'u_old', 'key'), 'u_old');
+    expect(await ask(retry)).toMatchObject([{ isReplay: true, purchase: { purchaseId: old('u_old'), ticket: 1 } }]);
+    const next = (buyer = 'u_old') => wishOf(newPurchaseId(saleId, buyer), buyer);
+    expect(await ask(next(), next())).toMatchObject([
+      { purchase: { status: 'RESERVED', ticket: 3 } },
+      { code: 'LIMIT_EXCEEDED' },
+    ]);
+    await stock.release([{ purchaseId: old('u_old'), buyer: 'u_old', reason: 'BUYER' }]);
+    expect(await ask(next(), next())).toMatchObject([{ purchase: { status: 'RESERVED' } }, { code: 'LIMIT_EXCEEDED' }]);
+    // A late payment of an old one asks for the limit as the others do.
+    await stock.release([{ purchaseId: old('u_late'), buyer: 'u_late', reason: 'BUYER' }]);
+    await ask(next('u_late'), next('u_late'));
+    const pay = async (purchaseId: string) => (await stock.confirm([{ purchaseId, paymentRef: 'pi' }]))[0]?.decision;
+    expect(await pay(old('u_late'))).toBe('REFUND');
+    await stand.shop.relay();
+    await stand.shop.outbox.stock.setSaleState(saleId, 'pause');
   });
 });
 

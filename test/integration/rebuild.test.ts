@@ -2,6 +2,7 @@
 // knows; without what it was never told, which is counted; and nobody sells in between.
 import { describe, expect, it } from 'vitest';
 import { keys } from '../../actors/keys.ts';
+import { newPurchaseId } from '../../actors/purchase-ids.ts';
 import { moveOrder } from '../../shop/orders/store.ts';
 import { fenced, useRebuildStand } from '../support/rebuild-stand.ts';
 
@@ -42,7 +43,9 @@ describe('a Redis that was emptied', () => {
     const [last = ''] = await stand.shop.buy(saleId, a, 1);
     expect((await stand.shop.outbox.stock.look([last]))[0]).toMatchObject({ status: 'WAITING', ticket: 13, ahead: 2 });
     const buyer = before.purchases[12]?.buyer ?? '';
-    const limited = await stand.shop.outbox.stock.reserve(saleId, a, [{ ...newcomer(`${last}x`, buyer), quantity: 2 }]);
+    const limited = await stand.shop.outbox.stock.reserve(saleId, a, [
+      { ...newcomer(newPurchaseId(saleId, buyer), buyer), quantity: 2 },
+    ]);
     expect(limited.outcomes[0]).toMatchObject({ code: 'LIMIT_EXCEEDED', purchaseId: ids[12] });
     const again = { saleId, sku: a, by: 1, operationId: `op-${saleId}`, reason: '' };
     expect((await stand.shop.outbox.stock.restock(again)).outcome).toBe('REPLAY');

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { keys } from '../../actors/keys.ts';
+import { unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { randomId } from '../../core/ids.ts';
 import { connectRedis, type Redis, whenReady } from '../../core/redis/redis.ts';
@@ -71,7 +72,7 @@ const bought: string[] = [];
 async function buy(saleId: string, count: number): Promise<void> {
   for (let left = count; left > 0; left -= 10) {
     const items = Array.from({ length: 10 }, () => ({
-      purchaseId: randomId('pur', P),
+      purchaseId: unownedPurchaseId(P),
       buyer: randomId('u'),
       quantity: 1,
       fingerprint: 'f',

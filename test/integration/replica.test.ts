@@ -2,10 +2,10 @@
 // and the system goes on with its replica as soon as that was compared with Postgres.
 import { createServer, type Server, type Socket, connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import { createCounter, type Counter } from '../../actors/sku-actor.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { sleep, systemClock } from '../../core/clock.ts';
-import { randomId } from '../../core/ids.ts';
 import { connectRedis, type Redis, whenReady } from '../../core/redis/redis.ts';
 import type { Service } from '../../core/services/service.ts';
 import { startRedis } from '../support/stack.ts';
@@ -93,7 +93,7 @@ afterEach(async () => {
 const wishOf = (saleId: string, n: number) => ({
   saleId,
   sku: 'SHIRT',
-  purchaseId: randomId('pur', PARTITION),
+  purchaseId: unownedPurchaseId(PARTITION),
   buyer: `u_${n}`,
   quantity: 1,
   fingerprint: 'f',
@@ -107,7 +107,8 @@ describe('an answer', () => {
     for (let n = 0; n < 20; n++) {
       const wish = wishOf(sale.saleId, n);
       await stock.reserve(sale.saleId, 'SHIRT', [wish]);
-      expect(await direct.hexists(...placeOf(`db:{p${PARTITION}}:`, wish.purchaseId))).toBe(1);
+      const { key, field } = placeOf(`db:{p${PARTITION}}:`, wish.purchaseId);
+      expect(await direct.hexists(key, field)).toBe(1);
     }
   });
 

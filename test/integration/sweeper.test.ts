@@ -1,14 +1,14 @@
 // The sweeper by the real clock: holds end, lines move and sales open without anybody asking.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newPurchaseId } from '../../actors/purchase-ids.ts';
 import { createAgenda } from '../../actors/agenda.ts';
 import { createHoldSweeper, type HoldSweeper } from '../../actors/hold-sweeper.ts';
 import { keys } from '../../actors/keys.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { systemClock } from '../../core/clock.ts';
-import { randomId } from '../../core/ids.ts';
 import { createLog } from '../../core/log.ts';
 import { openTestRedis, type TestRedis } from '../support/stack.ts';
-import { createEpochRecord, PARTITION, saleOf } from '../support/stock.ts';
+import { createEpochRecord, saleOf } from '../support/stock.ts';
 
 const log = createLog({ logLevel: 'silent' }, 'test');
 /** That no sweeper sweeps. */
@@ -44,7 +44,7 @@ afterAll(async () => {
 });
 
 async function buy(saleId: string, buyer: string): Promise<string> {
-  const purchaseId = randomId('pur', PARTITION);
+  const purchaseId = newPurchaseId(saleId, buyer);
   await stock.reserve(saleId, 'SHIRT', [{ purchaseId, buyer, quantity: 1, fingerprint: 'f' }]);
   return purchaseId;
 }

@@ -3,8 +3,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { sweepPartition } from '../../actors/hold-sweeper.ts';
 import { keys } from '../../actors/keys.ts';
+import { unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import { OUTBOX_BACKLOG_MAX_RECORDS } from '../../core/constants.ts';
-import { randomId } from '../../core/ids.ts';
 import { idOf, openTestStock, PARTITION, readCensus, saleOf, type TestStock, told } from '../support/stock.ts';
 
 let t: TestStock;
@@ -109,7 +109,7 @@ describe('a full outbox', () => {
   it('refuses newcomers with BACKLOG_FULL, while what holds stock is confirmed, released and expired', async () => {
     const sale = saleOf({ stock: 3 });
     await t.stock.createSale(sale);
-    const wishes = Array.from({ length: 4 }, (_, i) => ({ purchaseId: randomId('pur', PARTITION), buyer: `u_${i}` }));
+    const wishes = Array.from({ length: 4 }, (_, i) => ({ purchaseId: unownedPurchaseId(PARTITION), buyer: `u_${i}` }));
     const ids = (await t.buy(sale.saleId, wishes)).map(idOf);
     await t.redis.hincrby(keys.fence(PARTITION), 'applied', -OUTBOX_BACKLOG_MAX_RECORDS);
     const before = await t.dump();

@@ -1,6 +1,7 @@
 // Many at once: what purchases of one call share is kept once, and calls of several SKUs of a partition go out together.
 // Neither may be seen from outside.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { newPurchaseId, unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import { keys } from '../../actors/keys.ts';
 import { createStockStore, type ReserveItem } from '../../actors/stock-store.ts';
 import { randomId } from '../../core/ids.ts';
@@ -14,7 +15,7 @@ const TAG = `db:{p${PARTITION}}:`;
 const wishes = (count: number, buyer = 'u') =>
   Array.from({ length: count }, (_, i): ReserveItem & { quantity: number } => ({
     ...{
-      purchaseId: randomId('pur', PARTITION),
+      purchaseId: unownedPurchaseId(PARTITION),
       buyer: `${buyer}_${i}`,
       quantity: 1 + (i % 3),
       fingerprint: `f${i % 3}`,
@@ -60,9 +61,12 @@ describe('a crowd in one call', () => {
   it('finds a repeated id and a buyer at the limit among those of the same call', async () => {
     const sale = saleOf({ stock: 20 });
     await t.stock.createSale(sale);
-    const crowd = wishes(9).map((w) => ({ ...w, quantity: 1, fingerprint: 'f' }));
+    const crowd = wishes(9).map((w) => ({
+      ...{ ...w, quantity: 1, fingerprint: 'f' },
+      purchaseId: newPurchaseId(sale.saleId, w.buyer),
+    }));
     const [first, second] = crowd;
-    const again = { ...first, purchaseId: randomId('pur', PARTITION) } as ReserveItem;
+    const again = { ...first, purchaseId: newPurchaseId(sale.saleId, first?.buyer ?? '') } as ReserveItem;
     const { outcomes } = await t.stock.reserve(sale.saleId, 'SHIRT', [
       ...crowd,
       ...(first && second ? [first, { ...second, fingerprint: 'other' }, again] : []),
@@ -109,7 +113,7 @@ describe('SKUs that are asked for at once', () => {
     const [sound, broken] = [saleOf(), saleOf()];
     await t.stock.createSale(sound);
     await t.stock.createSale(broken);
-    await t.redis.set(`db:{p${PARTITION}}:buyers:${broken.saleId}`, 'not what it should be');
+    await t.redis.set(`db:{p${PARTITION}}:sale:${broken.saleId}`, 'not what it should be');
     const ask = (saleId: string) => t.stock.reserve(saleId, 'SHIRT', wishes(1, randomId('u')));
     const [, second, third] = await Promise.allSettled([ask(sound.saleId), ask(broken.saleId), ask(sound.saleId)]);
     expect(second).toMatchObject({ status: 'rejected', reason: { code: 'INTERNAL' } });

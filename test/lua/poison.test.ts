@@ -1,6 +1,7 @@
 // A bad item in the middle of a batch is answered alone: it changes nothing, and its neighbours get what they asked for.
 // The input here is what the typed store would never send.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import { randomId } from '../../core/ids.ts';
 import { pack } from '../../core/redis/msgpack.ts';
 import { idOf, openTestStock, PARTITION, readCensus, saleOf, type TestStock } from '../support/stock.ts';
@@ -72,7 +73,7 @@ describe('a bad item', () => {
   });
 
   it('of reserve is BAD_REQUEST alone', async () => {
-    const id = () => randomId('pur', PARTITION);
+    const id = () => unownedPurchaseId(PARTITION);
     const bad = [
       ...[['text'], [5], [true], [[]], [id()], [id(), 'u', 0, 'f'], [id(), 'u', -1, 'f'], [id(), 'u', 1.5, 'f']],
       ...[
@@ -120,7 +121,7 @@ describe('a bad item', () => {
   });
 
   it('of an order refuses the whole order and changes nothing', async () => {
-    const good = [randomId('pur', PARTITION), saleId, 'SHIRT', 1];
+    const good = [unownedPurchaseId(PARTITION), saleId, 'SHIRT', 1];
     const before = await t.dump();
     for (const bad of [
       'text',

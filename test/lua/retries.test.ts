@@ -1,7 +1,7 @@
 // The purchase id is the key of every retry: whatever is sent again gets its first answer and changes nothing; whoever was
 // refused left nothing behind.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { randomId } from '../../core/ids.ts';
+import { unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import { idOf, openTestStock, PARTITION, saleOf, type TestStock, told } from '../support/stock.ts';
 
 let t: TestStock;
@@ -12,7 +12,7 @@ beforeEach(() => t.reset());
 afterAll(() => t.close());
 
 const wishesOf = (count: number, quantity = 1) =>
-  Array.from({ length: count }, (_, i) => ({ purchaseId: randomId('pur', PARTITION), buyer: `u_${i}`, quantity }));
+  Array.from({ length: count }, (_, i) => ({ purchaseId: unownedPurchaseId(PARTITION), buyer: `u_${i}`, quantity }));
 
 describe('a batch that is sent again', () => {
   it('of reserve gets the same answers and changes no key', async () => {
@@ -71,7 +71,7 @@ describe('a batch that is sent again', () => {
     const items = ['SHIRT', 'CAP'].map((sku) => ({ sku, stock: 5, unitPrice: 1, currency: 'EUR' }));
     const sale = saleOf({ items, perBuyerLimit: 3 });
     await t.stock.createSale(sale);
-    const purchaseId = randomId('pur', PARTITION);
+    const purchaseId = unownedPurchaseId(PARTITION);
     const wish = { purchaseId, buyer: 'u_retry', quantity: 2 };
     expect(told(await t.buy(sale.saleId, [wish, { ...wish, quantity: 1 }]))).toEqual(['RESERVED 1', 'KEY_REUSED']);
     const before = await t.dump();
@@ -101,7 +101,7 @@ describe('a refusal', () => {
     await t.stock.createSale(sale);
     if ('lineLimit' in terms && terms.stock === 1) await t.buy(sale.saleId, [{}]);
     const before = await t.dump();
-    const purchaseId = randomId('pur', PARTITION);
+    const purchaseId = unownedPurchaseId(PARTITION);
     expect(told(await t.buy(sale.saleId, [{ purchaseId, quantity }, { quantity }]))).toEqual([code, code]);
     expect(await t.dump()).toEqual(before);
     if (code === 'SKU_NOT_FOUND') return;

@@ -170,6 +170,13 @@ export function createBuyers(options: BuyersOptions): Buyers {
       const used = bodies.get(keyOf(wish))?.size ?? 0;
       mustHold(used > 1, 'answers', () => `${wish.buyer} was refused for a key that had no other body`);
     }
+    if (code === 'LIMIT_EXCEEDED') {
+      mustHold(
+        trail.couldExceed(wish.saleId, wish.buyer, wish.quantity, askedAt) || options.wasLostSince(askedAt),
+        'limit',
+        () => `${wish.buyer} was refused ${wish.quantity} of ${wish.saleId} and has less than the limit`,
+      );
+    }
     if (code === 'LIMIT_EXCEEDED' && purchaseId !== undefined) {
       const owner = trail.purchases.get(purchaseId)?.buyer;
       // It may have been lost with Redis while the answer was on its way; another's it must never be.

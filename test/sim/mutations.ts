@@ -13,13 +13,13 @@ export interface Mutation {
   readonly surgery?: Surgery;
 }
 
-const END_HOLD = '  uncount_buyer(sale, p)\n  touch(id, p, p[QUANTITY], -p[QUANTITY], 0)';
+const END_HOLD = '  touch(id, p, p[QUANTITY], -p[QUANTITY], 0)';
 
 export const mutations: readonly Mutation[] = [
   {
     name: 'units-lost',
     bug: 'a hold that ends does not give its units back',
-    lua: [[END_HOLD, '  uncount_buyer(sale, p, id)\n  touch(id, p, 0, -p[QUANTITY], 0)']],
+    lua: [[END_HOLD, '  touch(id, p, 0, -p[QUANTITY], 0)']],
   },
   {
     name: 'units-doubled',
@@ -64,12 +64,17 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'limit-ignored',
     bug: 'nobody asks for the limit of a buyer',
-    lua: [['units_of(text) + quantity > sale.perBuyerLimit', 'units_of(text) + quantity > 1e9']],
+    lua: [['if units + quantity > sale.perBuyerLimit', 'if units + quantity > 1e9']],
   },
   {
     name: 'limit-not-uncounted',
     bug: 'a hold that ends still counts for its buyer',
-    lua: [[END_HOLD, '  touch(id, p, p[QUANTITY], -p[QUANTITY], 0)']],
+    lua: [["p[STATUS] == 'CONFIRMED' or IS_HELD", "p[STATUS] == 'CONFIRMED' or p[STATUS] == 'EXPIRED' or IS_HELD"]],
+  },
+  {
+    name: 'folder-overwritten',
+    bug: 'what a buyer buys next takes the place of what they have',
+    lua: [['records[place_in(records, rest) or #records + 1] = record', 'records[1] = record']],
   },
   {
     name: 'ticket-skipped',
@@ -84,7 +89,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'key-not-bound',
     bug: 'the same key with another body is answered as if it were the same',
-    lua: [["and { known } or 'KEY_REUSED'", 'and { known } or { known }']],
+    lua: [["and { known, stray or nil } or 'KEY_REUSED'", 'and { known } or { known }']],
   },
   {
     name: 'restock-repeated',
@@ -94,7 +99,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'late-without-room',
     bug: 'a late payment takes stock though somebody waits, or none is there',
-    lua: [['if p[HAD_HOLD] == 1 and has_room(p, sale, s) then', 'if p[HAD_HOLD] == 1 then']],
+    lua: [['if p[HAD_HOLD] == 1 and has_room(id, p, sale, s) then', 'if p[HAD_HOLD] == 1 then']],
   },
   {
     name: 'refund-not-sticky',
@@ -108,10 +113,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'the last record of a large entry is not told',
     lua: [
       [
-        '  local rows = #changed.rows + #accepted.rows',
-        '  local told = #accepted.rows > 0 and accepted or changed\n' +
-          '  if #changed.rows + #accepted.rows > 2 then told.rows[#told.rows] = nil end\n' +
-          '  local rows = #changed.rows + #accepted.rows',
+        '  local rows = #changed + #accepted',
+        '  local told = #accepted > 0 and accepted or changed\n' +
+          '  if #changed + #accepted > 2 then told[#told] = nil end\n' +
+          '  local rows = #changed + #accepted',
       ],
     ],
   },

@@ -4,7 +4,9 @@ import { decodeOutbox } from '../../actors/outbox.ts';
 import type { OutboxRecord, Purchase } from '../../actors/records.ts';
 import { keys } from '../../actors/keys.ts';
 import type { Redis } from '../../core/redis/redis.ts';
-import { type TailOf, toStoredPurchase } from '../support/stored-purchase.ts';
+import { isLiving } from '../../shop/sales/purchase-states.ts';
+import { printOfBuyer } from '../../actors/purchase-ids.ts';
+import { placeOf, recordOf, recordsOf, type TailOf, toStoredPurchase } from '../support/stored-purchase.ts';
 
 export interface SkuLook {
   readonly saleId: string;
@@ -25,7 +27,7 @@ export interface SaleLook {
   readonly status: string;
   /** undefined where its terms ask for no number. */
   readonly unstarted: number | undefined;
-  /** '<units> <id> …' by buyer. */
+  /** '<units> <id> …' by buyer: the live ones that stand where the limit looks. */
   readonly buyers: ReadonlyMap<string, string>;
   readonly skus: readonly SkuLook[];
 }
@@ -56,6 +58,7 @@ const LOOK = `
 local tag = string.match(KEYS[1], '^(db:{p%d+}:)fence$')
 local fence = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'run', 'rebuilding')
 local run = string.match(redis.call('INFO', 'server'), '\\nrun_id:(%x%x%x%x%x%x%x%x%x%x%x%x)') or ''
+local head = 'pur_0' .. string.match(tag, '%d')
 local function first(name)
   local entry = redis.call('ZRANGE', tag .. name, 0, 0, 'WITHSCORES')
   return entry[2] or ''
@@ -73,17 +76,24 @@ for i = 3, #ARGV do
   for j = 2, #words do
     local name = words[1] .. ':' .. words[j]
     local tickets, orders = redis.call('LRANGE', tag .. 'tickets:' .. name, 0, -1), redis.call('LRANGE', tag .. 'orders:' .. name, 0, -1)
-    for _, id in ipairs(tickets) do ids[#ids + 1] = id end
+    for i, short in ipairs(tickets) do
+      tickets[i] = string.byte(short) == 47 and string.sub(short, 2) or head .. short
+      ids[#ids + 1] = tickets[i]
+    end
     for _, id in ipairs(orders) do ids[#ids + 1] = id end
     skus[#skus + 1] = { redis.call('HGETALL', tag .. 'stock:' .. name), redis.call('LRANGE', tag .. 'holds:' .. name, 0, -1),
       redis.call('ZRANGE', tag .. 'ends:' .. name, 0, -1, 'WITHSCORES'), redis.call('ZRANGE', tag .. 'big:' .. name, 0, -1, 'WITHSCORES'),
       tickets, orders, redis.call('HGETALL', tag .. 'lots:' .. name) }
   end
   sales[#sales + 1] = { redis.call('HMGET', tag .. 'sale:' .. words[1], 'status', 'unstarted', 'startBacklogLimit'),
-    redis.call('HGETALL', tag .. 'buyers:' .. words[1]), skus }
+    redis.call('HGETALL', tag .. 'strays:' .. words[1]), skus }
 end
 local raws = {}
-for i, id in ipairs(ids) do raws[i] = redis.call('HGET', tag .. 'purchases', string.sub(id, 7)) or '' end
+for i, id in ipairs(ids) do
+  local is_ours = #id == 30 and string.sub(id, 1, 6) == head
+  local fields = is_ours and { string.sub(id, 7, 18), string.sub(id, 7) } or { '/' .. id, '' }
+  raws[i] = redis.call('HMGET', tag .. 'purchases', unpack(fields))
+end
 return { light, redis.call('XRANGE', tag .. 'outbox', from, '+'), sales, ids, raws,
   redis.call('ZRANGE', tag .. 'deadlines', 0, -1, 'WITHSCORES'), redis.call('HGETALL', tag .. 'skus') }
 `;
@@ -95,7 +105,7 @@ type RawLook = readonly [
   entries?: readonly (readonly [Buffer, readonly Buffer[]])[],
   sales?: readonly RawSale[],
   ids?: readonly Buffer[],
-  raws?: readonly Buffer[],
+  raws?: readonly (readonly [folder: Buffer | null, own: Buffer | null])[],
   deadlines?: readonly Buffer[],
   names?: readonly Buffer[],
 ];
@@ -127,12 +137,28 @@ function tailsOf(sales: readonly Observed[], rows: readonly RawSale[], names: Re
   };
 }
 
-/** '<units> <SKU's number>/<ticket> …' with the ids in place of the tickets. */
-function withIds(text: string, names: ReadonlyMap<string, string>, skus: readonly string[], raws: readonly RawSku[]) {
-  return text.replaceAll(/(\d+)\/(\d+)/g, (word, number: string, ticket: string) => {
-    const place = skus.indexOf((names.get(number) ?? '').split(' ')[1] ?? '');
-    return raws[place]?.[4][Number(ticket) - 1]?.toString() ?? word;
-  });
+/** What the limit of a sale counts, from where it looks: the folder that the buyer's print names, and the strays. */
+function countBuyers(
+  saleId: string,
+  found: readonly Found[],
+  strays: ReadonlyMap<string, string>,
+): Map<string, string> {
+  const buyers = new Map<string, { units: number; ids: string[] }>();
+  for (const { purchase, field, isInFolder } of found) {
+    const { purchaseId, buyer, orderRef, status, quantity } = purchase;
+    if (purchase.saleId !== saleId || orderRef !== '' || !isLiving(status)) continue;
+    const isStray = (strays.get(buyer) ?? '').split(' ').includes(purchaseId);
+    if (!isStray && !(isInFolder && field === printOfBuyer(saleId, buyer))) continue;
+    const entry = buyers.get(buyer) ?? { units: 0, ids: [] };
+    buyers.set(buyer, { units: entry.units + quantity, ids: [...entry.ids, purchaseId] });
+  }
+  return new Map([...buyers].map(([buyer, { units, ids }]) => [buyer, [units, ...ids].join(' ')]));
+}
+
+interface Found {
+  readonly purchase: Purchase;
+  readonly field: string;
+  readonly isInFolder: boolean;
 }
 
 export interface Observed {
@@ -195,12 +221,18 @@ export function createObserver(redis: Redis): Observer {
       const purchases = new Map<string, Purchase>();
       const names = new Map(pairs(skus ?? []));
       const tailOf = tailsOf(sales, saleRows ?? [], names);
-      ids?.forEach((id, i) => {
-        const bytes = raws?.[i];
-        if (bytes !== undefined && bytes.length > 0)
-          purchases.set(String(id), decode(String(id), bytes, names, tailOf));
+      const found: Found[] = [];
+      ids?.forEach((name, i) => {
+        const [folder, own] = raws?.[i] ?? [null, null];
+        const [id, place] = [String(name), placeOf(`db:{p${partition}}:`, String(name))];
+        const bytes = recordOf(place, folder, own);
+        if (bytes === undefined) return;
+        const purchase = decode(id, bytes, names, tailOf);
+        purchases.set(id, purchase);
+        const isInFolder = recordsOf(folder ?? Buffer.alloc(0)).some((record) => record.equals(bytes));
+        found.push({ purchase, field: place.field, isInFolder });
       });
-      const saleLooks = (saleRows ?? []).map(([fields, buyers, skus], i): SaleLook => {
+      const saleLooks = (saleRows ?? []).map(([fields, strays, skus], i): SaleLook => {
         const { saleId = '', skus: skuNames = [] } = sales[i] ?? {};
         return {
           ...{
@@ -208,7 +240,7 @@ export function createObserver(redis: Redis): Observer {
             status: String(fields[0] ?? ''),
             unstarted: Number(String(fields[2] ?? 0)) > 0 ? Number(String(fields[1] ?? 0)) : undefined,
           },
-          buyers: new Map(pairs(buyers).map(([buyer, text]) => [buyer, withIds(text, names, skuNames, skus)])),
+          buyers: countBuyers(saleId, found, new Map(pairs(strays))),
           skus: skus.map((sku, j) => toSku(saleId, skuNames[j] ?? '', sku)),
         };
       });

@@ -1,7 +1,7 @@
 // The two real stores that histories are played on, and how they are emptied between two of them. The scripts are loaded
 // beforehand, so that no history begins with another one's leftovers.
 import { keys } from '../../actors/keys.ts';
-import { scripts } from '../../actors/scripts.ts';
+import { LAYOUT_FORM, scripts } from '../../actors/scripts.ts';
 import { PARTITIONS } from '../../core/constants.ts';
 import { openPostgres, type Postgres } from '../../core/postgres/postgres.ts';
 import type { Redis } from '../../core/redis/redis.ts';
@@ -68,7 +68,7 @@ export async function openStage(redis: Redis, postgres: Postgres, databaseUrl: s
       if (shas !== loaded) for (const script of all) batch.script('LOAD', script.source);
       loaded = shas;
       for (let partition = 0; partition < PARTITIONS; partition++) {
-        batch.hset(keys.fence(partition), { epoch: 1, seq: 0, applied: 0, form: 3, testClock: 1, run });
+        batch.hset(keys.fence(partition), { epoch: 1, seq: 0, applied: 0, form: LAYOUT_FORM, testClock: 1, run });
       }
       await batch.exec();
       // To empty tables of a few rows row by row is faster; now and then they get new files, which are small again.

@@ -24,6 +24,8 @@ export interface Trail {
   /** The positions of all records that moved a unit, by partition, in their order. */
   readonly moves: ReadonlyMap<number, readonly number[]>;
   read(partition: number, records: readonly OutboxRecord[], now: number): void;
+  /** Whether a buyer can have been at the limit for that many more, at some moment since then. */
+  couldExceed(saleId: string, buyer: string, quantity: number, since: number): boolean;
   /** Everything told so far is void: Redis was lost. */
   forget(): void;
   /** What is there now is where the telling goes on from. */
@@ -67,6 +69,8 @@ export function createTrail({ limitOf, isPaid }: TrailOptions): Trail {
   const statuses = new Map<string, PurchaseStatus[]>();
   const movements = new Set<string>();
   const moves = new Map<number, number[]>();
+  /** When the last change of each purchase was seen. */
+  const seenAt = new Map<string, number>();
 
   function skuOf(saleId: string, sku: string): SkuTrail {
     const key = `${saleId} ${sku}`;
@@ -219,10 +223,16 @@ export function createTrail({ limitOf, isPaid }: TrailOptions): Trail {
           () => `${show(record)} is told twice by one script`,
         );
         judgePurchase(record, touch.wasWaiting);
+        seenAt.set(record.purchaseId, now);
         touch.records.push(record);
       }
       for (const [trail, touch] of touched) judgeSku(trail, touch.records, touch.wasWaiting, now);
       for (const saleId of new Set([...touched.keys()].map((trail) => trail.saleId))) judgeLimit(saleId);
+    },
+    couldExceed(saleId, buyer, quantity, since) {
+      const own = [...purchases.values()].filter((p) => p.saleId === saleId && p.buyer === buyer && p.orderRef === '');
+      const counted = own.filter((p) => isLiving(p.status) || (seenAt.get(p.purchaseId) ?? 0) >= since);
+      return counted.reduce((total, p) => total + p.quantity, quantity) > limitOf(saleId);
     },
     forget() {
       for (const memory of [skus, purchases, statuses, seqs, movements, moves]) memory.clear();

@@ -1,5 +1,6 @@
 // A small shop at rest, whose books are in order: a sale of two SKUs in a real Redis and a real Postgres, with purchases
 // that are paid, held, waiting, cancelled, sold out, refunded. Tests of the audit plant one difference at a time.
+import { newPurchaseId } from '../../actors/purchase-ids.ts';
 import type { ReserveItem } from '../../actors/stock-store.ts';
 import { systemClock } from '../../core/clock.ts';
 import { randomId } from '../../core/ids.ts';
@@ -77,7 +78,8 @@ export async function openAuditedShop(): Promise<AuditedShop> {
     async buy(saleId, sku, count, quantity = 1) {
       const items = Array.from({ length: count }, (): ReserveItem => {
         buyers += 1;
-        return { purchaseId: randomId('pur', partition), buyer: `u_${buyers}`, quantity, fingerprint: 'f' };
+        const buyer = `u_${buyers}`;
+        return { purchaseId: newPurchaseId(saleId, buyer), buyer, quantity, fingerprint: 'f' };
       });
       for (let from = 0; from < items.length; from += 512) {
         const { outcomes } = await stock.reserve(saleId, sku, items.slice(from, from + 512));

@@ -4,6 +4,7 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Stripe from 'stripe';
+import { newPurchaseId } from '../../actors/purchase-ids.ts';
 import { keys, OUTBOX_GROUP } from '../../actors/keys.ts';
 import { createStockFeed, type PaymentNews } from '../../actors/stock-feed.ts';
 import { createStockStore, type StockStore } from '../../actors/stock-store.ts';
@@ -185,7 +186,7 @@ export async function openTestPayments(options: { webhookUrl?: string } = {}): P
   const paymentOf = async (purchaseId: string) =>
     (await postgres.query('SELECT * FROM payments WHERE purchase_id = $1', [purchaseId])).rows[0];
   const buy: TestPayments['buy'] = async ({ saleId, sku }, buyer = randomId('u')) => {
-    const purchaseId = randomId('pur', 3);
+    const purchaseId = newPurchaseId(saleId, buyer);
     const { outcomes } = await stock.reserve(saleId, sku, [{ purchaseId, buyer, quantity: 1, fingerprint: 'f' }]);
     const outcome = outcomes[0];
     if (outcome?.kind !== 'purchase') throw new Error(`refused: ${outcome?.code}`);

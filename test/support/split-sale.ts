@@ -1,5 +1,6 @@
 // One SKU split into buckets on a real Redis and a real Postgres, with a balancer that may be made to die after any of its
 // steps, and a record of everything that anybody was told: what tests of buckets act on and judge by.
+import { newPurchaseId } from '../../actors/purchase-ids.ts';
 import { bucketFor, bucketIds } from '../../actors/buckets.ts';
 import type { SkuCounters } from '../../actors/records.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -133,7 +134,7 @@ export async function openSplitSale(
     ...{ saleId, buckets, unsold, balance, relay },
     async buy(buyer, quantity = 1) {
       const bucketId = bucketFor(saleId, buyer);
-      const purchaseId = randomId('pur', partitionOf(bucketId));
+      const purchaseId = newPurchaseId(bucketId, buyer);
       await unsold();
       const { outcomes } = await stock.reserve(bucketId, sku, [{ purchaseId, buyer, quantity, fingerprint: 'f' }]);
       const [outcome] = outcomes;

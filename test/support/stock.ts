@@ -3,13 +3,14 @@
 // failing expectation reads well.
 import { keys } from '../../actors/keys.ts';
 import { decodeOutbox } from '../../actors/outbox.ts';
+import { newPurchaseId, unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import type { OutboxRecord, Purchase, SkuCounters } from '../../actors/records.ts';
 import type { SaleDefinition } from '../../actors/sale-verbs.ts';
 import type { EpochRecord } from '../../actors/script-call.ts';
 import { scripts } from '../../actors/scripts.ts';
 import { type BuyOutcome, createStockStore, type StockStore } from '../../actors/stock-store.ts';
 import { PARTITIONS } from '../../core/constants.ts';
-import { randomId } from '../../core/ids.ts';
+import { partitionOf, randomId } from '../../core/ids.ts';
 import { pack, unpack } from '../../core/redis/msgpack.ts';
 import type { Redis } from '../../core/redis/redis.ts';
 import { runScript } from '../../core/redis/scripts.ts';
@@ -103,9 +104,11 @@ export async function openTestStock({ isDurable = false } = {}): Promise<TestSto
     },
     reset,
     async buy(saleId, wishes, sku = 'SHIRT') {
-      const items = wishes.map(({ purchaseId, buyer, quantity = 1 }) => ({
-        purchaseId: purchaseId ?? randomId('pur', PARTITION),
-        buyer: buyer ?? `u_${++buyers}`,
+      const named = wishes.map(({ buyer, ...wish }) => ({ ...wish, buyer: buyer ?? `u_${++buyers}` }));
+      const items = named.map(({ purchaseId, buyer, quantity = 1 }) => ({
+        purchaseId:
+          purchaseId ?? (partitionOf(saleId) === undefined ? unownedPurchaseId(0) : newPurchaseId(saleId, buyer)),
+        buyer,
         quantity,
         fingerprint: `${sku}x${quantity}`,
       }));

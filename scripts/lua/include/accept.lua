@@ -1,6 +1,6 @@
 -- A purchase that this very call accepts. No table is made for it, as it is made for one that changes: what it has in common
 -- with the others of its batch is packed once, and it is told, and written, as it is.
-local fresh = {} -- its row in `accepted`, by id
+local fresh = {} -- ids
 
 -- Its shape. `s.lots`: those of this call, by status, quantity and fingerprint. Where many are to be expected the tail is
 -- kept once, under the lot's first ticket: a purchase takes 32 bytes less that way, and a lot 150.
@@ -23,13 +23,13 @@ local function lot_of(sale, s, status, quantity, print, ticket)
   return shape
 end
 
-local function fresh_purchase(id) return fresh[id] and decode_purchase(accepted.values[2 * fresh[id]]) end
+local function fresh_purchase(id) return fresh[id] and read_purchases({ id })[id] end
 
 -- A ticket, and with it a hold or a place in the line. Answers what its caller is told.
-local function accept(sale, s, id, buyer, quantity, print, is_reserved)
+local function accept(sale, s, id, field, buyer, quantity, print, is_reserved)
   local ticket = s.lastTicket + 1
   s.lastTicket, s.is_changed = ticket, true
-  s.tickets_add[ticket - s.tickets_before] = id
+  s.tickets_add[ticket - s.tickets_before] = short_of(id)
   if is_reserved then
     s.available, s.held, s.holders = s.available - quantity, s.held + quantity, s.holders + 1
     count_starts(sale, 1)
@@ -39,7 +39,13 @@ local function accept(sale, s, id, buyer, quantity, print, is_reserved)
     if quantity > 1 then s.big_add[#s.big_add + 1], s.big_add[#s.big_add + 2] = quantity, id end
     s.waiters, s.waiting = s.waiters + 1, s.waiting + quantity
   end
-  fresh[id] = tell(accepted, id, buyer, ticket, lot_of(sale, s, is_reserved and 'RESERVED' or 'WAITING', quantity, print, ticket))
-  if sale.perBuyerLimit > 0 then add_to_buyer(sale, s, buyer, quantity, ticket) end
+  local shape = lot_of(sale, s, is_reserved and 'RESERVED' or 'WAITING', quantity, print, ticket)
+  local record = head_of(id, field) .. tell(accepted, id, buyer, ticket, shape) .. shape.tail
+  fresh[id] = true
+  if folders[field] then
+    add_record(sale, field, id, record)
+  else
+    folders[field], changed_fields[#changed_fields + 1] = record, field
+  end
   return is_reserved and ticket or -ticket
 end

@@ -11,7 +11,7 @@ local plans = {} -- by sale id: when the clock is to look at it next, or false
 local further = {} -- other commands of the verb, { command, key, … }
 
 local SALE_NUMBERS = { 'version', 'opensAt', 'closesAt', 'holdMs', 'perBuyerLimit', 'lineLimit',
-  'admissionPerSecond', 'startBacklogLimit', 'unstarted', 'tokens', 'tokensAt', 'closing', 'purgeAt' }
+  'admissionPerSecond', 'startBacklogLimit', 'unstarted', 'tokens', 'tokensAt', 'closing', 'purgeAt', 'strays' }
 -- `holders` and `waiters`: purchases, where `held` and `waiting` are units. `head`: who waits has this ticket or a later one.
 local STOCK_NUMBERS = { 'loaded', 'available', 'held', 'sold', 'waiting', 'lastTicket', 'version', 'unitPrice', 'everywhere',
   'holders', 'waiters', 'head' }
@@ -26,7 +26,7 @@ local function take_numbers(values, offset, names, into)
   return into
 end
 
--- The sale, or nil. `buyers` caches what its buyers hold: { units, ids }.
+-- The sale, or nil.
 local function open_sale(id)
   if sales[id] ~= nil then return sales[id] or nil end
   local values = redis.call('HMGET', sale_key(id), 'status', 'skus', unpack(SALE_NUMBERS))
@@ -36,7 +36,7 @@ local function open_sale(id)
     return nil
   end
   sales[id] = take_numbers(values, 2, SALE_NUMBERS,
-    { id = id, status = status, was_status = status, skus_text = values[2] or '', buyers = {}, buyers_changed = {} })
+    { id = id, status = status, was_status = status, skus_text = values[2] or '' })
   return sales[id]
 end
 
@@ -70,7 +70,7 @@ local function new_sku(sale_id, sku, currency, blocked)
     look_at = false, first_hold = false, last_run = false, is_swept = false, is_behind = false, runs_taken = false,
     rest_of_run = false, has_crowd = false, last_lot = false, counters = false,
     big_add = {}, big_rem = {}, runs_add = {}, ends_add = {}, ends_rem = {}, tickets_add = {}, orders_add = {}, lots = {},
-    lots_add = {}, word_of = {},
+    lots_add = {},
   }
 end
 

@@ -1,4 +1,4 @@
--- Writes the book: the outbox entry, purchases, buyers, counts, lines, holds, agendas, then the feed message about them.
+-- Writes the book: the outbox entry, purchases, counts, lines, holds, agendas, then the feed message about them.
 -- Nothing here decides. Should Redis refuse what concerns one SKU (a key of another type was put there), that SKU alone is
 -- blocked: one with half a step written must not sell on, and the others must not suffer for it.
 --- @include outbox
@@ -14,9 +14,6 @@ local function counters_of(s)
 end
 
 local function write_sale(sale)
-  local set, del = buyers_changes(sale)
-  call_in_chunks('HSET', buyers_key(sale.id), set)
-  call_in_chunks('HDEL', buyers_key(sale.id), del)
   if not sale.is_changed then return end
   local texts = {}
   if sale.status ~= sale.was_status then texts = { 'status', sale.status, 'skus', table.concat(skus_of(sale), ' ') } end
@@ -36,10 +33,24 @@ local function write_sales()
   return refused
 end
 
+local function write_folders()
+  local values, gone, n = {}, {}, 0
+  for _, field in ipairs(changed_fields) do
+    local bytes = folders[field]
+    if bytes then
+      values[n + 1], values[n + 2], n = field, bytes, n + 2
+    else
+      gone[#gone + 1] = field
+    end
+  end
+  call_in_chunks('HSET', PURCHASES, replaced)
+  call_in_chunks('HSET', PURCHASES, values)
+  call_in_chunks('HDEL', PURCHASES, gone)
+end
+
 local function write_others()
   for _, s in ipairs(sku_order) do call_for_sku('HSET', 'lots', s, s.lots_add) end
-  call_in_chunks('HSET', PURCHASES, changed.values)
-  call_in_chunks('HSET', PURCHASES, accepted.values)
+  write_folders()
   for _, command in ipairs(further) do redis.call(unpack(command)) end
   for id, at in pairs(plans) do
     if at then redis.call('ZADD', SCHEDULE, string.format('%d', at), id) else redis.call('ZREM', SCHEDULE, id) end

@@ -1,4 +1,4 @@
--- A purchase as Redis keeps it: a run of msgpack values, its buyer and ticket first (what differs within a batch), then
+-- A purchase as Redis keeps it, its record: a run of msgpack values, the rest of its id, its buyer and ticket first, then
 -- the tail that purchases of one batch share. Its sale, SKU, price and currency stand once, under the SKU's number, in the
 -- hash `skus`; the tail of a larger batch stands once too, in the SKU's hash `lots` under the first ticket it is of, and the
 -- purchase then names it instead. TypeScript never reads these bytes: what it is told is the outbox and the replies.
@@ -18,11 +18,17 @@ local function name_of_sku(number)
   return names_of_skus[number]
 end
 
--- All but buyer and ticket. Times are told from the creation on: short numbers in place of long ones.
+-- All but the rest of the id, buyer and ticket. Times are told from the creation on: short numbers in place of long ones.
 local function tail_of(p, number)
   local created, ends = p[CREATED_AT], p[EXPIRES_AT]
   return cmsgpack.pack(number, p[VERSION], STATUS_CODES[p[STATUS]], p[QUANTITY], created, ends > 0 and ends - created,
     p[UPDATED_AT] - created, p[REASON], p[ORDER_REF], p[FINGERPRINT], p[REFUND_DUE] + 2 * p[HAD_HOLD])
+end
+
+-- How msgpack begins a text.
+local function text_head(size)
+  if size < 32 then return string.char(160 + size) end
+  return string.char(217, size) -- ids have at most 100 characters
 end
 
 local function is_number(value) return type(value) == 'number' end
@@ -33,19 +39,20 @@ local function of_lot(lot, buyer, ticket)
     lot[14], lot[15], lot[16], lot[17] } or nil
 end
 
--- Reads what a script once wrote; anything else is nil, never an error.
+-- Reads what a script once wrote; anything else is nil, never an error. Answers the purchase and the rest of its id.
 local function decode_purchase(raw)
-  local is_ok, buyer, ticket, number, version, status, quantity, created, ends, updated, reason, order, print, flags =
+  local is_ok, rest, buyer, ticket, number, version, status, quantity, created, ends, updated, reason, order, print, flags =
     pcall(cmsgpack.unpack, raw)
   local name = is_ok and is_number(number) and name_of_sku(number)
+  if not is_text(rest) then return nil end
   if name and status == nil and is_number(version) and is_text(buyer) and is_number(ticket) then
     local mark = number .. ' ' .. version
     if known_lots[mark] == nil then
       known_lots[mark] = false -- a tail that names a lot again is none
       local tail = redis.pcall('HGET', sku_key('lots', name[1], name[2]), version)
-      known_lots[mark] = is_text(tail) and decode_purchase(cmsgpack.pack(buyer, ticket) .. tail) or false
+      known_lots[mark] = is_text(tail) and decode_purchase(cmsgpack.pack(rest, buyer, ticket) .. tail) or false
     end
-    return of_lot(known_lots[mark], buyer, ticket)
+    return of_lot(known_lots[mark], buyer, ticket), rest
   end
   if not name or not STATUS_OF[status] or not (is_text(buyer) and is_text(reason) and is_text(order) and is_text(print))
     or not (is_number(ticket) and is_number(version) and is_number(quantity) and is_number(created) and is_number(updated))
@@ -53,5 +60,5 @@ local function decode_purchase(raw)
     return nil
   end
   return { version, STATUS_OF[status], buyer, name[1], name[2], quantity, ticket, ends and created + ends or 0, name[3],
-    name[4], created, created + updated, reason, order, print, flags % 2, math.floor(flags / 2) }
+    name[4], created, created + updated, reason, order, print, flags % 2, math.floor(flags / 2) }, rest
 end

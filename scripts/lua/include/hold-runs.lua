@@ -53,7 +53,7 @@ local function take_runs(s, most)
       local run = run_of(text)
       if run.ends > NOW or most <= 0 then return ids, most end
       local to = math.min(run.last, run.first + most - 1)
-      for _, id in ipairs(to < run.first and {} or read_of_sku(s, 'LRANGE', 'tickets', run.first - 1, to - 1)) do
+      for _, id in ipairs(to < run.first and {} or ids_of(read_of_sku(s, 'LRANGE', 'tickets', run.first - 1, to - 1))) do
         ids[#ids + 1] = id
       end
       if s.fault then return ids, most end

@@ -2,7 +2,6 @@
 local function end_hold(sale, s, id, p, status, reason)
   set_status(sale, p, status)
   p[REASON] = reason
-  uncount_buyer(sale, p)
   touch(id, p, p[QUANTITY], -p[QUANTITY], 0)
 end
 

@@ -15,7 +15,6 @@ local function end_waiting(sale, s, id, p, status, reason)
   leave_line(s, id, p)
   set_status(sale, p, status)
   p[REASON] = reason
-  uncount_buyer(sale, p)
   touch(id, p, 0, 0, 0)
 end
 
@@ -39,7 +38,7 @@ local function walk_line(s, budget, size, visit)
   local last = s.tickets_before -- who came in this very call is not in the list yet
   while s.waiters > 0 and s.head <= last do
     if budget <= 0 then return 0 end
-    local ids = read_of_sku(s, 'LRANGE', 'tickets', s.head - 1, math.min(s.head + size - 2, last - 1))
+    local ids = ids_of(read_of_sku(s, 'LRANGE', 'tickets', s.head - 1, math.min(s.head + size - 2, last - 1)))
     read_into_book(ids)
     if #ids == 0 then find_fault(s) end
     for _, id in ipairs(ids) do

@@ -9,13 +9,8 @@ local function array_head(size)
   return string.char(221, 0, math.floor(size / 65536) % 256, math.floor(size / 256) % 256, size % 256)
 end
 
-local function text_head(size)
-  if size < 32 then return string.char(160 + size) end
-  return string.char(217, size) -- ids have at most 100 characters
-end
-
 local shapes = {}
-local changed, accepted = { rows = {}, values = {} }, { rows = {}, values = {} } -- rows of the entry; { field, bytes … } for HSET
+local changed, accepted = {}, {} -- rows of the entry
 local alike = {} -- shapes by their purchases' tail, and where tails are the same and movements are not, by both
 
 -- What purchases have in common: where it stands in the entry, and the tail of their bytes.
@@ -35,17 +30,16 @@ local function shape_of(p, number, available, held, sold)
   return shape
 end
 
--- A row of the entry, and the purchase's bytes. Its buyer and ticket are packed once for both. Answers which row it is.
-local function tell(told, id, buyer, ticket, shape)
+-- A row of the entry. Answers the buyer and the ticket as they are packed, for its record.
+local function tell(rows, id, buyer, ticket, shape)
   local head = shape.heads[#id]
   if not head then
     head = shape.place .. text_head(#id)
     shape.heads[#id] = head
   end
-  local lead, rows, values = pack(buyer, ticket), told.rows, told.values
-  local n = #rows + 1
-  rows[n], values[2 * n - 1], values[2 * n] = head .. id .. lead, field_of(id), lead .. shape.tail
-  return n
+  local lead = pack(buyer, ticket)
+  rows[#rows + 1] = head .. id .. lead
+  return lead
 end
 
 -- The entry's bytes; nil where there is nothing to tell. What changed comes before what was accepted after it: who was
@@ -53,12 +47,13 @@ end
 local function pack_entry()
   for _, id in ipairs(touched) do
     local p, m = purchases[id], movements[id]
-    tell(changed, id, p[BUYER], p[TICKET], shape_of(p, sku_of(p).number, m[1], m[2], m[3]))
+    local shape = shape_of(p, sku_of(p).number, m[1], m[2], m[3])
+    replace_record(id, tell(changed, id, p[BUYER], p[TICKET], shape), shape.tail)
   end
-  local rows = #changed.rows + #accepted.rows
+  local rows = #changed + #accepted
   local first, count = SEQ + 1, #records + rows
   if count == 0 then return nil, 0 end
   SEQ = SEQ + rows
   return '\149' .. pack(2, records, first) .. array_head(#shapes) .. table.concat(shapes)
-    .. array_head(4 * rows) .. table.concat(changed.rows) .. table.concat(accepted.rows), count
+    .. array_head(4 * rows) .. table.concat(changed) .. table.concat(accepted), count
 end

@@ -11,21 +11,39 @@ local IS_HELD = { RESERVED = true, PAYMENT_PENDING = true, PAYMENT_FAILED = true
 local function call_in_chunks(command, key, values)
   for from = 1, #values, 1024 do redis.call(command, key, unpack(values, from, math.min(from + 1023, #values))) end
 end
+--- @include folders
 
 -- Many purchases in one call. Returns two tables by id: the decoded ones, and those whose bytes cannot be read.
 local function read_purchases(ids)
-  local found, corrupt = {}, {}
-  for from = 1, #ids, 1024 do
-    local names = {}
-    for i = from, math.min(from + 1023, #ids) do names[#names + 1] = field_of(ids[i]) end
-    local raws = redis.call('HMGET', PURCHASES, unpack(names))
-    for i = 1, #names do
-      local raw = raws[i]
-      if raw then
-        local id = ids[from + i - 1]
-        found[id] = decode_purchase(raw)
-        corrupt[id] = not found[id] or nil
-      end
+  local found, corrupt, fields, elsewhere, own = {}, {}, {}, {}, {}
+  for i = 1, #ids do fields[i] = field_of(ids[i]) end
+  read_folders(fields)
+  local function take(id, field, raw)
+    local p, rest = decode_purchase(raw)
+    corrupt[id] = not p or nil
+    if rest ~= rest_in(id, field) then return false end
+    found[id] = p
+    return true
+  end
+  for i = 1, #ids do
+    local id, field = ids[i], fields[i]
+    local raw = folders[field]
+    if raw and not is_list(raw) then
+      if take(id, field, raw) then alone_in[id] = field end
+    elseif raw then
+      local records, has_more = records_of(raw)
+      local place = records and place_in(records, rest_in(id, field))
+      if place then take(id, field, records[place]) end
+      if not records then corrupt[id] = true end
+      if records and not place and has_more == 1 then elsewhere[#elsewhere + 1], own[#own + 1] = id, short_of(id) end
+    end
+  end
+  if #own > 0 then read_folders(own) end
+  for i, id in ipairs(elsewhere) do
+    local raw = folders[own[i]]
+    if raw then
+      own_fields[id] = own[i]
+      take(id, field_of(id), raw)
     end
   end
   return found, corrupt

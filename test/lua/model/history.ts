@@ -1,7 +1,7 @@
 // Takes one step after the other, on the real stock and on the model, and compares what both answer and count.
 import { expect } from 'vitest';
+import { newPurchaseId } from '../../../actors/purchase-ids.ts';
 import { sweepPartition } from '../../../actors/hold-sweeper.ts';
-import { randomId } from '../../../core/ids.ts';
 import { PARTITION, saleOf, START_MS, type TestStock, told } from '../../support/stock.ts';
 import * as verbs from './purchase-verbs.ts';
 import {
@@ -126,8 +126,9 @@ export async function createHistory(t: TestStock, terms: readonly SaleTerms[]): 
   async function act(step: Step): Promise<void> {
     const { stock } = t;
     if (step.verb === 'buy') {
+      const saleId = at(world.sales, step.sale).id;
       const wishes = step.wishes.map((w) => ({
-        id: randomId('pur', PARTITION),
+        id: newPurchaseId(saleId, `u_${w.buyer}`),
         buyer: `u_${w.buyer}`,
         quantity: w.quantity,
       }));
