@@ -38,7 +38,9 @@ end
 
 for i, row in ipairs(ROWS) do
   local id, p, print = row[1], row[2], row[3]
-  add_record(sale, fields[i], id, pack(rest_of(id), p[BUYER], p[TICKET]) .. tail_of(p, s.number))
+  local record = pack(rest_of(id), p[BUYER], p[TICKET]) .. tail_of(p, s.number)
+  local is_there = place_in(records_of(folders[fields[i]]), rest_of(id))
+  if is_there then put_record(fields[i], rest_of(id), record) else add_record(sale, fields[i], id, record) end
   if p[BUYER] ~= '' and fields[i] ~= print then notes[#notes + 1] = { p[BUYER], print, id } end
   if p[TICKET] > 0 then s.tickets_add[#s.tickets_add + 1] = short_of(id) else s.orders_add[#s.orders_add + 1] = id end
   s.lastTicket = math.max(s.lastTicket, p[TICKET])

@@ -30,10 +30,13 @@ local function why_refused(field, buyer, quantity)
   if sale.status == 'PAUSED' or s.blocked ~= '' then return 'SALE_PAUSED' end
   if closed_gate then return closed_gate end
   if sale.perBuyerLimit > 0 then
-    local units, live = 0, nil
-    if folders[field] or sale.strays > 0 then units, live = units_of(sale, buyer, field) end
+    local units, live, of_folder = 0, nil, nil
+    if folders[field] or sale.strays > 0 then units, live, of_folder = units_of(sale, buyer, field) end
     if not units then return 'BAD_REQUEST' end
-    if units + quantity > sale.perBuyerLimit then return live and { 'LIMIT_EXCEEDED', live } or 'LIMIT_EXCEEDED' end
+    if units + quantity > sale.perBuyerLimit then
+      live = live_of(live, of_folder)
+      return live and { 'LIMIT_EXCEEDED', live } or 'LIMIT_EXCEEDED'
+    end
   end
   if quantity > unsold_of(s) then return 'SOLD_OUT' end
   return nil

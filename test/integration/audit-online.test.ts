@@ -5,6 +5,7 @@ import { keys } from '../../actors/keys.ts';
 import { readAuditState } from '../../shop/admin/audit-store.ts';
 import { listFindings } from '../../shop/admin/finding-store.ts';
 import { useOnlineAudit } from '../support/online-audit.ts';
+import { ticketEntryOf } from '../support/stored-purchase.ts';
 
 const online = useOnlineAudit();
 const { stand, told, checkOf } = online;
@@ -129,14 +130,19 @@ describe('a violation', () => {
     [
       'two who have changed places in the line',
       async () => {
-        await redis().lset(listKey('tickets'), 9, stand.sale.waiting[1] ?? '');
-        await redis().lset(listKey('tickets'), 10, stand.sale.waiting[0] ?? '');
+        await redis().lset(listKey('tickets'), 9, ticketEntryOf(stand.sale.waiting[1] ?? ''));
+        await redis().lset(listKey('tickets'), 10, ticketEntryOf(stand.sale.waiting[0] ?? ''));
       },
       ['LINE_UNTRACKED'],
     ],
     [
       'a ticket that nobody has',
-      () => redis().lrem(stand.redisKey('tickets', stand.sale.saleId, stand.sale.shirt), 1, first(stand.sale.waiting)),
+      () =>
+        redis().lrem(
+          stand.redisKey('tickets', stand.sale.saleId, stand.sale.shirt),
+          1,
+          ticketEntryOf(first(stand.sale.waiting)),
+        ),
       ['LINE_UNTRACKED', 'TICKET_MISSING', 'UNKNOWN_TO_REDIS', 'WAITING_MISMATCH'],
     ],
     [
@@ -186,7 +192,11 @@ describe('a violation', () => {
     [
       'a purchase that Redis has lost',
       async () => {
-        await redis().lrem(stand.redisKey('tickets', stand.sale.saleId, stand.sale.shirt), 1, first(stand.sale.held));
+        await redis().lrem(
+          stand.redisKey('tickets', stand.sale.saleId, stand.sale.shirt),
+          1,
+          ticketEntryOf(first(stand.sale.held)),
+        );
         await stand.loseRecord(first(stand.sale.held));
       },
       ['HELD_MISMATCH', 'HOLD_UNTRACKED', 'LINE_UNTRACKED', 'TICKET_MISSING', 'UNKNOWN_TO_REDIS'],

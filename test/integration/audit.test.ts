@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { codesOf, useAuditStand } from '../support/audit-stand.ts';
 import { PRICE, type AuditedShop } from '../support/audited-shop.ts';
+import { ticketEntryOf } from '../support/stored-purchase.ts';
 
 const stand = useAuditStand();
 const { sql, redisKey, changeRecord } = stand;
@@ -125,7 +126,7 @@ describe('planted differences in Redis', () => {
   });
 
   it('finds a purchase that Redis has forgotten altogether', async () => {
-    await shop.outbox.redis.lrem(redisKey('tickets', saleId, shirt()), 1, first(held));
+    await shop.outbox.redis.lrem(redisKey('tickets', saleId, shirt()), 1, ticketEntryOf(first(held)));
     await stand.loseRecord(first(held));
     const report = await shop.audit(saleId);
     expect(codesOf(report)).toEqual(['HELD_MISMATCH', 'TICKET_MISSING', 'UNKNOWN_TO_REDIS']);

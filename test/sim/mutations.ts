@@ -69,12 +69,12 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'limit-not-uncounted',
     bug: 'a hold that ends still counts for its buyer',
-    lua: [["p[STATUS] == 'CONFIRMED' or IS_HELD", "p[STATUS] == 'CONFIRMED' or p[STATUS] == 'EXPIRED' or IS_HELD"]],
+    lua: [['status <= STATUS_CODES.CONFIRMED and', 'status <= STATUS_CODES.EXPIRED and']],
   },
   {
     name: 'folder-overwritten',
     bug: 'what a buyer buys next takes the place of what they have',
-    lua: [['records[place_in(records, rest) or #records + 1] = record', 'records[1] = record']],
+    lua: [['records[not is_new and place_in(records, rest) or #records + 1] = record', 'records[1] = record']],
   },
   {
     name: 'ticket-skipped',

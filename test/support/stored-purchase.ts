@@ -110,6 +110,9 @@ export function placeOf(tag: string, purchaseId: string): Place {
   return { key, field, own: field + rest, rest };
 }
 
+/** What the list of tickets has for a purchase with a print: its id without what all of the partition begin with. */
+export const ticketEntryOf = (purchaseId: string): string => purchaseId.slice('pur_00'.length);
+
 /** The records of a folder: itself, or those of its list, whose texts are no UTF-8. */
 export function recordsOf(raw: Buffer): Buffer[] {
   const first = raw[0] ?? 0;

@@ -29,10 +29,13 @@ local function is_list(raw)
   return first >= 144 and first <= 159 or first == 220
 end
 
--- The records of a folder and whether there are more elsewhere; nil for what no script wrote.
+-- The records of a folder and whether there are more elsewhere; nil for what no script wrote. The list that was asked for last is
+-- kept: a buyer who asks for many is met many times in a call. Whoever changes it writes the folder.
+local last_raw, last_list, last_more
 local function records_of(raw)
   if not raw then return {}, 0 end
   if not is_list(raw) then return { raw }, 0 end
+  if raw == last_raw then return last_list, last_more end
   local is_ok, list, extra = pcall(cmsgpack.unpack, raw)
   if not is_ok or extra ~= nil then return nil end
   local has_more = table.remove(list, 1)
@@ -40,11 +43,12 @@ local function records_of(raw)
   for _, record in ipairs(list) do
     if type(record) ~= 'string' then return nil end
   end
+  last_raw, last_list, last_more = raw, list, has_more
   return list, has_more
 end
 
 local function write_folder(field, bytes)
-  folders[field] = bytes
+  folders[field], last_raw = bytes, nil
   if is_changed_field[field] then return end
   is_changed_field[field], changed_fields[#changed_fields + 1] = true, field
 end
@@ -54,7 +58,9 @@ local function write_records(field, records, has_more)
   if #records == 0 and has_more == 0 then return write_folder(field, false) end
   local list = { has_more }
   for i, record in ipairs(records) do list[i + 1] = record end
-  write_folder(field, cmsgpack.pack(list))
+  local raw = cmsgpack.pack(list)
+  write_folder(field, raw)
+  last_raw, last_list, last_more = raw, records, has_more
 end
 
 -- Where among the records the one with this rest of an id is.
@@ -72,13 +78,13 @@ local function head_of(id, field)
   return '\172' .. string.sub(id, 19) -- 12 letters
 end
 
--- A record into the folder, in the place of an older one of the same purchase.
-local function put_record(field, rest, record)
+-- A record into the folder, in the place of an older one of the same purchase, if there can be one.
+local function put_record(field, rest, record, is_new)
   if folders[field] == nil then read_folders({ field }) end
   if not folders[field] then return write_folder(field, record) end
   local records, has_more = records_of(folders[field])
   if not records then records, has_more = {}, 0 end
-  records[place_in(records, rest) or #records + 1] = record
+  records[not is_new and place_in(records, rest) or #records + 1] = record
   write_records(field, records, has_more)
 end
 
