@@ -1,5 +1,6 @@
 // What the authorisation matrix asks about: a running shop with a sale, and purchases, orders, holds and payments of one
 // buyer, made through the API and the real relay, and everybody who may ask about them.
+import { unownedPurchaseId } from '../../actors/purchase-ids.ts';
 import { createStockStore } from '../../actors/stock-store.ts';
 import { sleep, systemClock } from '../../core/clock.ts';
 import { randomId } from '../../core/ids.ts';
@@ -93,7 +94,7 @@ export async function openMatrixWorld(): Promise<MatrixWorld> {
       return { saleId, sku, purchaseId, orderId: `ord_${id}`, paymentId: `pay_${id}`, holdId };
     },
     missing() {
-      const id = randomId('pur', 3).slice(4);
+      const id = unownedPurchaseId(3).slice(4);
       return {
         saleId: randomId('sale', 3),
         sku: 'NEVER-SOLD',
