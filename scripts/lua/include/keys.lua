@@ -15,7 +15,11 @@ local PURCHASES = TAG .. 'purchases' -- hash: folders of purchases (folders.lua)
 
 -- An id is what all ids of a partition begin with, the print of whose purchase it is (buyer and sale), and what tells the
 -- purchases of one print apart. Ids of another kind, which only tests and tools have, are a print by themselves.
-local COMMON_HEAD = 'pur_0' .. string.sub('0123456789abcdefghijklmnopqrstuvwxyz', 1 + PARTITION, 1 + PARTITION)
+local COMMON_HEAD
+do
+  local digits, high, low = '0123456789abcdefghijklmnopqrstuvwxyz', math.floor(PARTITION / 36) + 1, PARTITION % 36 + 1
+  COMMON_HEAD = 'pur_' .. string.sub(digits, high, high) .. string.sub(digits, low, low)
+end
 local function has_print(id) return #id == 30 and string.sub(id, 1, 6) == COMMON_HEAD end
 local is_foreign = {} -- fields of ids of another kind, as they are met
 local function field_of(id)
