@@ -12,8 +12,8 @@ import {
   RESERVE_BATCH_MAX,
   RETRY_DELAY_MS,
 } from '../core/constants.ts';
-import { fault, messageOf } from '../core/errors.ts';
 import { keepLast } from '../core/last-made.ts';
+import { Later } from '../core/later.ts';
 import { histogram, type Tally, tallies } from '../core/metrics.ts';
 import { createSoldOutMemory } from './sold-out-memory.ts';
 import type { StockFeed } from './stock-feed.ts';
@@ -28,7 +28,7 @@ export interface BuyRequest extends ReserveItem {
 
 export interface Counter {
   /** Rejects OVERLOADED (mailbox full), UNAVAILABLE (nothing was done) or OUTCOME_UNKNOWN (it may have been) by the deadline. */
-  buy(request: BuyRequest, deadlineAt: number, isAbandoned?: () => boolean): Promise<BuyOutcome>;
+  buy(request: BuyRequest, deadlineAt: number, isAbandoned?: () => boolean): Later<BuyOutcome>;
   /** The same as a `buy` without a key would find, as far as it is remembered here; counted as an answer where it is true. */
   isSoldOut(saleId: string, sku: string, quantity: number): boolean;
   /** Refuses newcomers and answers those who are in. */
@@ -95,14 +95,14 @@ export function createCounter(deps: { stock: StockStore; clock: Clock; feed?: St
   const keyOf = keepLast((saleId: string, sku: string) => `${saleId} ${sku}`);
 
   return {
-    // Not async: a crowd of promises that only hand on what another one has.
     buy(request, deadlineAt, isAbandoned) {
       const { saleId, sku, quantity, hasKey } = request;
-      if (!hasKey && isSoldOut(saleId, sku, quantity)) return Promise.resolve({ kind: 'refused', code: 'SOLD_OUT' });
+      if (!hasKey && isSoldOut(saleId, sku, quantity))
+        return Later.of<BuyOutcome>({ kind: 'refused', code: 'SOLD_OUT' });
       try {
         return directory.get(keyOf(saleId, sku)).ask(request, deadlineAt, isAbandoned);
       } catch (error) {
-        return Promise.reject(error instanceof Error ? error : fault('INTERNAL', messageOf(error)));
+        return Later.failed(error);
       }
     },
     isSoldOut,

@@ -3,6 +3,7 @@
 import type { Clock } from '../core/clock.ts';
 import { type CodedError, fault } from '../core/errors.ts';
 import { randomId } from '../core/ids.ts';
+import { Later } from '../core/later.ts';
 import type { Log } from '../core/log.ts';
 import type { Caller, RequestContext, Route, RouteReply } from '../shop/route.ts';
 import { countAnswer, observeDuration } from './door-metrics.ts';
@@ -146,7 +147,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     return result.data;
   }
 
-  function handle(admitted: Admitted, bytes: Buffer, now: number): RouteReply | Promise<RouteReply> {
+  function handle(admitted: Admitted, bytes: Buffer, now: number): ReturnType<Route['handle']> {
     const { route, request, params, query } = admitted;
     request.deadlineAt = now + REQUEST_DEADLINE_MS;
     // The bytes are the server's own after this call; a handler that wants them keeps them for longer.
@@ -200,12 +201,12 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     finish(admitted, body, later, now = clock.now()) {
       try {
         const reply = handle(admitted, body, now);
-        if (!(reply instanceof Promise)) return answerSafely(admitted, reply, now);
+        if (!(reply instanceof Promise || reply instanceof Later)) return answerSafely(admitted, reply, now);
         // Neither of both throws, so nothing is left of this promise.
-        void reply.then(
-          (late) => later(answerSafely(admitted, late, clock.now())),
-          (error: unknown) => later(fail(admitted, error)),
-        );
+        const told = (late: RouteReply): void => later(answerSafely(admitted, late, clock.now()));
+        const failed = (error: unknown): void => later(fail(admitted, error));
+        if (reply instanceof Later) reply.listen({ told, failed });
+        else void reply.then(told, failed);
         return undefined;
       } catch (error) {
         return fail(admitted, error);

@@ -11,6 +11,7 @@ import {
   SOCKET_REFUSALS_MAX,
 } from '../core/constants.ts';
 import { type ErrorCode, fault } from '../core/errors.ts';
+import { Later } from '../core/later.ts';
 import type { Caller } from '../shop/route.ts';
 import type { PurchaseReply, Purchases } from '../shop/sales/sales.ts';
 import { countSocketMessage } from './door-metrics.ts';
@@ -178,28 +179,33 @@ export class Session implements Bucket {
     this.outlet.send({ type: 'auth', ...echo(message.id), userId: this.userId }, isBinary);
   }
 
-  private buy(message: Message<'buy'>, caller: Caller, isBinary: boolean): Promise<void> | undefined {
+  private buy(message: Message<'buy'>, caller: Caller, isBinary: boolean): undefined {
     if (this.buysInFlight >= SOCKET_BUYS_IN_FLIGHT_MAX) throw fault('RATE_LIMITED', 'too many buys at once');
     const { gatekeeper, purchases, clock } = this.around;
     gatekeeper.admit(caller, this, '/ws');
     const { id, saleId, sku, quantity, key } = message;
     const wish = { saleId, sku, quantity, key, buyer: caller.userId };
     const outcome = purchases.buy(wish, clock.now() + REQUEST_DEADLINE_MS);
-    if (!(outcome instanceof Promise)) {
+    if (!(outcome instanceof Later)) {
       this.answer(outcome, message, isBinary);
       return undefined;
     }
     this.buysInFlight += 1;
-    return outcome.then(
-      (bought) => {
+    outcome.listen({
+      told: (bought) => {
         this.buysInFlight -= 1;
-        this.answer(bought, message, isBinary);
+        try {
+          this.answer(bought, message, isBinary);
+        } catch (error) {
+          this.failed(error, id, isBinary);
+        }
       },
-      (error: unknown) => {
+      failed: (error) => {
         this.buysInFlight -= 1;
         this.failed(error, id, isBinary);
       },
-    );
+    });
+    return undefined;
   }
 
   private answer(

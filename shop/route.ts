@@ -5,6 +5,7 @@
  */
 import type { ZodType, ZodUndefined, z } from 'zod';
 import { type ErrorCode, ERRORS } from '../core/errors.ts';
+import type { Later } from '../core/later.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -100,7 +101,9 @@ export interface Route {
   headers: readonly string[];
   replies: Record<number, ReplyDescription>;
   errors: readonly ErrorCode[];
-  handle(request: RouteRequest<Access, unknown, unknown, unknown>): RouteReply | Promise<RouteReply>;
+  handle(
+    request: RouteRequest<Access, unknown, unknown, unknown>,
+  ): RouteReply | Promise<RouteReply> | Later<RouteReply>;
 }
 
 export interface RouteDefinition<A extends Access, P extends ZodType, Q extends ZodType, B extends ZodType> {
@@ -120,7 +123,9 @@ export interface RouteDefinition<A extends Access, P extends ZodType, Q extends 
   headers?: readonly string[];
   replies: Record<number, ReplyDescription>;
   errors?: readonly ErrorCode[];
-  handle(request: RouteRequest<A, z.output<P>, z.output<Q>, z.output<B>>): RouteReply | Promise<RouteReply>;
+  handle(
+    request: RouteRequest<A, z.output<P>, z.output<Q>, z.output<B>>,
+  ): RouteReply | Promise<RouteReply> | Later<RouteReply>;
 }
 
 /** Infers the handler's types from the schemas. */

@@ -5,10 +5,11 @@ import { jitter, sleep } from '../clock.ts';
 import type { Clock } from '../clock.ts';
 import { OVERLOAD_RETRY_AFTER_SECONDS } from '../constants.ts';
 import { fault, hasCode } from '../errors.ts';
+import { Later } from '../later.ts';
 
 export interface Actor<I, R> {
   /** The handler's reply for this item. Rejects OVERLOADED when the mailbox is full or too slow, SHUTTING_DOWN while draining. */
-  ask(item: I, deadlineAt: number, isAbandoned?: () => boolean): Promise<R>;
+  ask(item: I, deadlineAt: number, isAbandoned?: () => boolean): Later<R>;
   /** Callers that wait, those of the batch in flight included. */
   readonly size: number;
   readonly isIdle: boolean;
@@ -27,15 +28,28 @@ export interface ActorOptions<I, R> {
   retryDelayMs: number;
 }
 
-interface Caller<I, R> {
+/** Who asks, and what is answered. */
+class Caller<I, R> extends Later<R> {
   readonly item: I;
   readonly deadlineAt: number;
   /** Nobody waits any more: a unit that was set aside now would be held for nobody. */
   readonly isAbandoned: () => boolean;
-  readonly resolve: (reply: R) => void;
-  readonly reject: (error: unknown) => void;
   /** Whether an attempt with this item ended without an answer: then "nothing was done" would be a lie. */
-  mayHaveRun: boolean;
+  mayHaveRun = false;
+
+  constructor(item: I, deadlineAt: number, isAbandoned: () => boolean) {
+    super();
+    this.item = item;
+    this.deadlineAt = deadlineAt;
+    this.isAbandoned = isAbandoned;
+  }
+}
+
+/** A batch on its way. */
+interface Sent<I, R> {
+  readonly callers: Caller<I, R>[];
+  readonly sentAt: number;
+  readonly replies: Promise<readonly R[]>;
 }
 
 const never = (): boolean => false;
@@ -53,75 +67,95 @@ export function createActor<I, R>(options: ActorOptions<I, R>): Actor<I, R> {
     return mailbox.length >= maxMailbox || (mailbox.length / maxBatch) * batchMs > maxWaitMs;
   }
 
-  function ask(item: I, deadlineAt: number, isAbandoned: () => boolean = never): Promise<R> {
-    if (isDraining) return Promise.reject(fault('SHUTTING_DOWN'));
+  function ask(item: I, deadlineAt: number, isAbandoned: () => boolean = never): Later<R> {
+    if (isDraining) return Later.failed(fault('SHUTTING_DOWN'));
     if (isFull()) {
-      return Promise.reject(fault('OVERLOADED', undefined, { retryAfterSeconds: OVERLOAD_RETRY_AFTER_SECONDS }));
+      return Later.failed(fault('OVERLOADED', undefined, { retryAfterSeconds: OVERLOAD_RETRY_AFTER_SECONDS }));
     }
-    return new Promise<R>((resolve, reject) => {
-      mailbox.push({ item, deadlineAt, isAbandoned, resolve, reject, mayHaveRun: false });
-      run ??= serve();
-    });
+    const caller = new Caller<I, R>(item, deadlineAt, isAbandoned);
+    mailbox.push(caller);
+    run ??= serve();
+    return caller;
   }
 
   async function serve(): Promise<void> {
     // One turn of the microtask queue: callers of the same tick share the first batch.
     await Promise.resolve();
-    while (mailbox.length > 0) {
-      const batch = mailbox.splice(0, maxBatch);
-      inFlight = batch.length;
-      await settle(batch);
-    }
+    let sent = sendNext();
+    while (sent !== undefined) sent = (await settle(sent)) ?? sendNext();
     run = undefined;
   }
 
-  /** Sends one batch until it is answered or nobody waits for it any more. */
-  async function settle(batch: Caller<I, R>[]): Promise<void> {
-    let live = withoutExpired(batch);
-    inFlight = live.length;
-    while (live.length > 0) {
-      const failure = await attempt(live);
-      if (failure === undefined) return;
+  /** Sends those of the next batch for whom somebody waits; undefined where nobody does. */
+  function sendNext(): Sent<I, R> | undefined {
+    while (mailbox.length > 0) {
+      const live = withoutExpired(mailbox.splice(0, maxBatch));
+      if (live.length > 0) return send(live);
+    }
+    return undefined;
+  }
+
+  function send(callers: Caller<I, R>[]): Sent<I, R> {
+    inFlight = callers.length;
+    const items = callers.map((caller) => caller.item);
+    const deadlineAt = callers.reduce((latest, caller) => Math.max(latest, caller.deadlineAt), 0);
+    const sentAt = clock.now();
+    return { callers, sentAt, replies: call(items, deadlineAt) };
+  }
+
+  function call(items: readonly I[], deadlineAt: number): Promise<readonly R[]> {
+    // What the handler throws before it returns a promise is a failure like any other.
+    return new Promise((resolve) => resolve(options.handle(items, deadlineAt)));
+  }
+
+  /** Sends a batch until it is answered or nobody waits for it any more. Answers the next one, where that is on its way already. */
+  async function settle(first: Sent<I, R>): Promise<Sent<I, R> | undefined> {
+    let sent = first;
+    for (;;) {
+      const replies = await repliesOf(sent);
+      if (replies !== undefined) {
+        inFlight = 0; // before the replies: who has one must not find the actor busy with it
+        // Before the replies, too: to give them takes as long as a call, and meanwhile the handler is at work for the others.
+        const next = sendNext();
+        answer(sent.callers, replies);
+        return next;
+      }
+      if (inFlight === 0) return undefined;
       await sleep(jitter(retryDelayMs));
-      live = withoutExpired(live);
+      const live = withoutExpired(sent.callers);
       inFlight = live.length;
       // Nobody behind a batch that is being retried should hear of it later than at their own deadline.
       mailbox = withoutExpired(mailbox);
+      if (live.length === 0) return undefined;
+      sent = send(live);
     }
   }
 
-  /** Undefined when every caller is answered, else the failure after which the batch is to be sent again. */
-  async function attempt(live: readonly Caller<I, R>[]): Promise<unknown> {
-    const items = live.map((caller) => caller.item);
-    const deadlineAt = live.reduce((latest, caller) => Math.max(latest, caller.deadlineAt), 0);
-    const sentAt = clock.now();
+  /** Undefined when there are none: then the batch is to be sent again, or nothing is in flight and its callers know why. */
+  async function repliesOf({ callers, sentAt, replies: coming }: Sent<I, R>): Promise<readonly R[] | undefined> {
     try {
-      const replies = await options.handle(items, deadlineAt);
+      const replies = await coming;
       batchMs = clock.now() - sentAt;
-      answer(live, replies);
-      return undefined;
+      if (replies.length === callers.length) return replies;
+      // A reply given to the wrong caller is worse than none.
+      throw fault('INTERNAL', `The handler gave ${replies.length} replies to ${callers.length} items`);
     } catch (error) {
       if (hasCode(error, 'OUTCOME_UNKNOWN')) {
-        for (const caller of live) caller.mayHaveRun = true;
-        return error;
+        for (const caller of callers) caller.mayHaveRun = true;
+        return undefined;
       }
-      if (hasCode(error, 'UNAVAILABLE')) return error;
+      if (hasCode(error, 'UNAVAILABLE')) return undefined;
       inFlight = 0;
-      for (const caller of live)
-        caller.reject(caller.mayHaveRun ? fault('OUTCOME_UNKNOWN', undefined, { cause: error }) : error);
+      for (const caller of callers)
+        caller.fail(caller.mayHaveRun ? fault('OUTCOME_UNKNOWN', undefined, { cause: error }) : error);
       return undefined;
     }
   }
 
-  function answer(live: readonly Caller<I, R>[], replies: readonly R[]): void {
-    if (replies.length !== live.length) {
-      // A reply given to the wrong caller is worse than none.
-      throw fault('INTERNAL', `The handler gave ${replies.length} replies to ${live.length} items`);
-    }
-    inFlight = 0; // before the replies: who has one must not find the actor busy with it
-    live.forEach((caller, i) => {
-      // The index is in range: the lengths were compared above; R itself may include undefined.
-      caller.resolve(replies[i] as R);
+  function answer(callers: readonly Caller<I, R>[], replies: readonly R[]): void {
+    callers.forEach((caller, i) => {
+      // The index is in range: the lengths were compared; R itself may include undefined.
+      caller.settle(replies[i] as R);
     });
   }
 
@@ -131,7 +165,7 @@ export function createActor<I, R>(options: ActorOptions<I, R>): Actor<I, R> {
     if (!callers.some(isOver)) return callers;
     return callers.filter((caller) => {
       if (!isOver(caller)) return true;
-      caller.reject(fault(caller.mayHaveRun ? 'OUTCOME_UNKNOWN' : 'UNAVAILABLE', 'Nobody waits for it any more'));
+      caller.fail(fault(caller.mayHaveRun ? 'OUTCOME_UNKNOWN' : 'UNAVAILABLE', 'Nobody waits for it any more'));
       return false;
     });
   }

@@ -16,5 +16,5 @@ export function createConfirm(deps: { stock: Pick<StockStore, 'confirm'>; clock:
     clock,
     retryDelayMs: RETRY_DELAY_MS,
   });
-  return (purchaseId, paymentRef) => actor.ask({ purchaseId, paymentRef }, clock.now() + REQUEST_DEADLINE_MS);
+  return async (purchaseId, paymentRef) => actor.ask({ purchaseId, paymentRef }, clock.now() + REQUEST_DEADLINE_MS);
 }

@@ -8,6 +8,7 @@ import type { BuyOutcome, PurchaseView, StockStore } from '../../actors/stock-st
 import { fault, hasCode, messageOf } from '../../core/errors.ts';
 import { partitionOf } from '../../core/ids.ts';
 import { keepLast } from '../../core/last-made.ts';
+import type { Later } from '../../core/later.ts';
 import { createWishPrints } from './wish-prints.ts';
 import type { Log } from '../../core/log.ts';
 import { isInfrastructureError, type Postgres } from '../../core/postgres/postgres.ts';
@@ -36,7 +37,7 @@ export type Bought =
 
 export interface Purchases {
   /** `isAbandoned`: the buyer has gone away, and what is not begun is not done. */
-  buy(input: BuyInput, deadlineAt: number, isAbandoned?: () => boolean): Bought | Promise<Bought>;
+  buy(input: BuyInput, deadlineAt: number, isAbandoned?: () => boolean): Bought | Later<Bought>;
   /** Throws PURCHASE_NOT_FOUND for another's. */
   get(purchaseId: string, buyer: string): Promise<PurchaseReply>;
   /** Those of the buyer's that exist, without their payments. */
@@ -134,7 +135,7 @@ export function createPurchases(dependencies: PurchasesDependencies): Purchases 
       const purchaseId = newPurchaseId(saleId, buyer, key);
       const print = printOf(sku, quantity);
       const wish = { saleId, sku, buyer, quantity, purchaseId, fingerprint: print, hasKey: key !== undefined };
-      return counter.buy(wish, deadlineAt, isAbandoned).then((outcome): Bought | Promise<Bought> => {
+      return counter.buy(wish, deadlineAt, isAbandoned).map<Bought>((outcome) => {
         if (outcome.kind === 'purchase') {
           return { kind: 'purchase', purchase: show(outcome.purchase), isReplay: outcome.isReplay };
         }

@@ -1,6 +1,7 @@
 // The endpoints of purchases: buy, look, give back. A refusal is an answer with a code, 409 for most.
 import { defineRoute, refuse, type Route, type RouteReply } from '../route.ts';
 import { keepLast } from '../../core/last-made.ts';
+import { Later } from '../../core/later.ts';
 import { writePurchase } from './purchase-json.ts';
 import type { Bought, Purchases } from './purchases.ts';
 import { saleParams } from './wire.ts';
@@ -63,7 +64,7 @@ export function purchaseRoutes(purchases: Purchases): Route[] {
     handle({ params: { saleId }, body: { sku, quantity }, caller, idempotencyKey, deadlineAt, isAbandoned }) {
       const wish = { saleId, sku, quantity, buyer: caller.userId, key: idempotencyKey };
       const bought = purchases.buy(wish, deadlineAt, isAbandoned);
-      return bought instanceof Promise ? bought.then((late) => answer(late, saleId, sku)) : answer(bought, saleId, sku);
+      return bought instanceof Later ? bought.map((late) => answer(late, saleId, sku)) : answer(bought, saleId, sku);
     },
   });
 

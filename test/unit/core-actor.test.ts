@@ -43,7 +43,7 @@ function createBench(options: { maxBatch?: number; maxMailbox?: number; maxWaitM
   return { actor, clock, ...handler };
 }
 
-const codeOf = (promise: Promise<unknown>) =>
+const codeOf = (promise: PromiseLike<unknown>) =>
   promise.then(
     () => 'answered',
     (error: unknown) => (error instanceof Error && 'code' in error ? error.code : String(error)),
@@ -75,6 +75,18 @@ describe('actor batching', () => {
     second.echo();
     expect(await Promise.all(rest)).toEqual(['b!', 'c!', 'd!']);
     expect(actor.size).toBe(0);
+  });
+
+  it('sends the next batch before it gives the answers of the last, which take as long as a call', async () => {
+    const { actor, call, calls } = createBench();
+    const sentWhenTold: number[] = [];
+    actor.ask('a', FAR).listen({ told: () => sentWhenTold.push(calls.length), failed: () => undefined });
+    const first = await call(0);
+    const next = actor.ask('b', FAR);
+    first.echo();
+    (await call(1)).echo();
+    expect(await next).toBe('b!');
+    expect(sentWhenTold).toEqual([2]);
   });
 
   it('cuts a long mailbox into batches of maxBatch, first come first served', async () => {
@@ -133,7 +145,7 @@ describe('actor mailbox', () => {
 
   it('refuses who would wait too long by the time that a batch takes, and takes them again when batches are fast', async () => {
     const { actor, call, clock } = createBench({ maxBatch: 2, maxMailbox: 100, maxWaitMs: 500 });
-    const answered: Promise<string>[] = [];
+    const answered: PromiseLike<string>[] = [];
     const fill = (count: number) => answered.push(...Array.from({ length: count }, (_, i) => actor.ask(`x${i}`, FAR)));
     fill(6);
     const finish = async (n: number, tookMs: number) => {

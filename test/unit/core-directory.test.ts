@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Actor } from '../../core/actor/actor.ts';
 import { createDirectory } from '../../core/actor/directory.ts';
+import { Later } from '../../core/later.ts';
 
 interface FakeActor extends Actor<string, string> {
   isIdle: boolean;
@@ -9,7 +10,7 @@ interface FakeActor extends Actor<string, string> {
 
 function createFakeActor(): FakeActor {
   const actor: FakeActor = {
-    ask: (item) => Promise.resolve(item),
+    ask: (item) => Later.of(item),
     size: 0,
     isIdle: true,
     isDrained: false,
