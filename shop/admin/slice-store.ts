@@ -46,7 +46,8 @@ export async function findUnequalSlice(
          -- Row by row (LIMIT keeps it so): for some thousand keys the planner would read a table of a sale's size from end to end.
          FROM c LEFT JOIN LATERAL (SELECT * FROM purchases p WHERE p.purchase_id = c.purchase_id LIMIT 1) p ON true
         -- The ledger, part by part: the view would look every row up twice.
-        CROSS JOIN LATERAL (SELECT CASE WHEN p.hold_version <= c.version THEN p.quantity ELSE 0 END AS units) h
+        CROSS JOIN LATERAL (SELECT CASE WHEN p.hold_version <= c.version THEN p.quantity ELSE 0 END
+                                  - CASE WHEN p.end_version <= c.version THEN p.quantity ELSE 0 END AS units) h
          LEFT JOIN LATERAL (
            SELECT sum(d_held) AS held, sum(d_sold) AS sold, sum(d_available) AS available
              FROM movements m

@@ -3,10 +3,11 @@
 // surely were never applied, what they begin is copied: rows that are new need no look at what is there.
 import type { OutboxRecord, PurchaseRecord, SaleRecord } from '../../actors/records.ts';
 import type { Queryable } from '../../core/postgres/postgres.ts';
+import { updateKnown } from './change-store.ts';
 import { copyMovements, insertLoads, insertMovements } from './ledger-store.ts';
 import { PURCHASE_COLUMNS, toNewPurchases } from './new-rows.ts';
 import { FULFILMENT, orderStatusOf } from './order-states.ts';
-import { inParts, isFirstHold, isMoving, type PurchaseRow, toParameters, toRows } from './purchase-rows.ts';
+import { inParts, isFirstHold, isMoving, isWholeEnd, type PurchaseRow, toParameters, toRows } from './purchase-rows.ts';
 
 /**
  * One transaction's worth. Statements take their rows sorted by id, in the same order of tables everywhere: no deadlocks.
@@ -21,11 +22,11 @@ export async function applyRecords(
 ): Promise<void> {
   const purchases = records.filter((record) => record.kind === 'purchase');
   const rows = toRows(purchases);
-  const left = areNew ? await copyBegun(tx, rows) : rows;
+  const left = areNew ? await updateKnown(tx, await copyBegun(tx, rows)) : rows;
   for (const part of inParts(left)) await tx.query(UPSERT_PURCHASES, toParameters(part));
   const ended = rows.map((row) => row.newest).filter(isEndOfReservedOrder);
   if (ended.length > 0) await endReservedOrders(tx, ended);
-  const moved = purchases.filter((record) => isMoving(record.movement) && !isFirstHold(record));
+  const moved = purchases.filter((record) => isMoving(record.movement) && !isFirstHold(record) && !isWholeEnd(record));
   const areCopied = areNew && (await copyMovements(tx, partition, moved));
   if (moved.length > 0 && !areCopied) await insertMovements(tx, partition, moved);
   if (purchases.length === records.length) return;
@@ -35,14 +36,16 @@ export async function applyRecords(
   if (sales.length > 0) await updateSales(tx, sales);
 }
 
-/** Copies what is begun here; answers the others. */
+/** Copies what is begun here and has not ended since; answers the others. */
 async function copyBegun(tx: Queryable, rows: readonly PurchaseRow[]): Promise<readonly PurchaseRow[]> {
-  const begun = rows.filter((row) => row.isBegun);
+  const begun = rows.filter(isNew);
   const bytes = begun.length === 0 ? undefined : toNewPurchases(begun);
   if (bytes === undefined) return rows;
   await tx.query(`COPY purchases (${PURCHASE_COLUMNS}) FROM STDIN (FORMAT binary)`, [bytes]);
-  return begun.length === rows.length ? [] : rows.filter((row) => !row.isBegun);
+  return begun.length === rows.length ? [] : rows.filter((row) => !isNew(row));
 }
+
+const isNew = ({ isBegun, end }: PurchaseRow): boolean => isBegun && end === undefined;
 
 const isEndOfReservedOrder = ({ orderRef, status }: PurchaseRecord): boolean =>
   orderRef !== '' && (status === 'EXPIRED' || status === 'CANCELLED');
@@ -64,13 +67,14 @@ function newestOf(records: readonly SaleRecord[]): SaleRecord[] {
 const UPSERT_PURCHASES = `
   INSERT INTO purchases AS p (purchase_id, version, status, buyer_id, sale_id, sku, quantity, ticket, expires_at, unit_price,
                               currency, reason, order_ref, fingerprint, is_refund_due, had_hold, created_at, updated_at,
-                              order_status, hold_version, hold_seq, hold_at)
-  SELECT id, ($7::bigint[])[n], ($8::text[])[n], buyer, ($9::text[])[n], ($10::text[])[n], ($11::int[])[n], ticket,
-         to_timestamp(nullif(($12::float8[])[n], 0) / 1000), ($13::bigint[])[n], ($14::text[])[n], reason, ($15::text[])[n],
-         ($16::text[])[n], ($17::bool[])[n], ($18::bool[])[n], to_timestamp(($19::float8[])[n] / 1000),
-         to_timestamp(($20::float8[])[n] / 1000), ($21::text[])[n], ($22::bigint[])[n], nullif(hold_seq, 0),
-         to_timestamp(($23::float8[])[n] / 1000)
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::int[]) AS r (id, buyer, ticket, reason, hold_seq, n)
+                              order_status, hold_version, hold_seq, hold_at, end_version, end_seq, end_at)
+  SELECT id, ($5::bigint[])[n], ($6::text[])[n], buyer, ($17::text[])[n], ($18::text[])[n], ($19::int[])[n], ticket,
+         to_timestamp(nullif(($7::float8[])[n], 0) / 1000), ($20::bigint[])[n], ($21::text[])[n], reason, ($22::text[])[n],
+         ($23::text[])[n], ($8::bool[])[n], ($9::bool[])[n], to_timestamp(($24::float8[])[n] / 1000),
+         to_timestamp(($10::float8[])[n] / 1000), ($11::text[])[n], ($25::bigint[])[n], nullif(hold_seq, 0),
+         to_timestamp(($26::float8[])[n] / 1000), ($12::bigint[])[n], nullif(end_seq, 0), to_timestamp(($13::float8[])[n] / 1000)
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[], $14::text[], $15::bigint[], $16::bigint[])
+      AS r (id, reason, end_seq, n, buyer, ticket, hold_seq)
   ON CONFLICT (purchase_id) DO UPDATE SET
     version = greatest(p.version, excluded.version),
     status = CASE WHEN excluded.version > p.version THEN excluded.status ELSE p.status END,
@@ -87,8 +91,13 @@ const UPSERT_PURCHASES = `
       SELECT CASE WHEN is_known THEN p.hold_version ELSE excluded.hold_version END,
              CASE WHEN is_known THEN p.hold_seq ELSE excluded.hold_seq END, CASE WHEN is_known THEN p.hold_at ELSE excluded.hold_at END
         FROM (SELECT p.hold_seq IS NOT NULL OR EXISTS (
-                SELECT FROM movements m WHERE m.purchase_id = p.purchase_id AND m.version = excluded.hold_version) AS is_known) k)
-  WHERE excluded.version > p.version OR (p.hold_seq IS NULL AND excluded.hold_seq IS NOT NULL)`;
+                SELECT FROM movements m WHERE m.purchase_id = p.purchase_id AND m.version = excluded.hold_version) AS is_known) k),
+    (end_version, end_seq, end_at) = (
+      SELECT CASE WHEN is_known THEN p.end_version ELSE excluded.end_version END,
+             CASE WHEN is_known THEN p.end_seq ELSE excluded.end_seq END, CASE WHEN is_known THEN p.end_at ELSE excluded.end_at END
+        FROM (SELECT p.end_seq IS NOT NULL OR EXISTS (
+                SELECT FROM movements m WHERE m.purchase_id = p.purchase_id AND m.version = excluded.end_version) AS is_known) k)
+  WHERE excluded.version > p.version OR (p.hold_seq IS NULL AND excluded.hold_seq IS NOT NULL) OR (p.end_seq IS NULL AND excluded.end_seq IS NOT NULL)`;
 
 /** A hold made for a cart's order has ended unpaid, and the order with it. */
 async function endReservedOrders(tx: Queryable, purchases: readonly PurchaseRecord[]): Promise<void> {

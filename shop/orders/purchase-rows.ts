@@ -13,9 +13,15 @@ export function isFirstHold({ status, quantity, movement: m }: PurchaseRecord): 
   return status === 'RESERVED' && m.held === quantity && m.available === -quantity && m.sold === 0 && m.loaded === 0;
 }
 
+/** The other movement that the row holds: the whole hold back, since nobody paid in time. A purchase has it once, too. */
+export function isWholeEnd({ status, quantity, movement: m }: PurchaseRecord): boolean {
+  return status === 'EXPIRED' && m.held === -quantity && m.available === quantity && m.sold === 0 && m.loaded === 0;
+}
+
 export interface PurchaseRow {
   readonly newest: PurchaseRecord;
   readonly hold: PurchaseRecord | undefined;
+  readonly end: PurchaseRecord | undefined;
   /** The batch tells of its first version, too. */
   readonly isBegun: boolean;
 }
@@ -26,9 +32,10 @@ export function toRows(records: readonly PurchaseRecord[]): PurchaseRow[] {
   for (const record of records) {
     const known = rows.get(record.purchaseId);
     const hold = isFirstHold(record) ? record : known?.hold;
+    const end = isWholeEnd(record) ? record : known?.end;
     const newest = known === undefined || record.version > known.newest.version ? record : known.newest;
     const isBegun = record.version === 1 || known?.isBegun === true;
-    rows.set(record.purchaseId, { newest, hold, isBegun });
+    rows.set(record.purchaseId, { newest, hold, end, isBegun });
   }
   const sorted: PurchaseRow[] = [];
   for (const id of [...rows.keys()].sort()) {
@@ -68,7 +75,9 @@ export function inParts(rows: readonly PurchaseRow[]): Part[] {
 }
 
 /** What one script call did to many is the same but for who they are. */
-function isAlike({ newest: a, hold: holdA }: PurchaseRow, { newest: b, hold: holdB }: PurchaseRow): boolean {
+function isAlike(rowA: PurchaseRow, rowB: PurchaseRow): boolean {
+  const { newest: a, hold: holdA, end: endA } = rowA;
+  const { newest: b, hold: holdB, end: endB } = rowB;
   return (
     a.updatedAt === b.updatedAt &&
     a.createdAt === b.createdAt &&
@@ -86,6 +95,8 @@ function isAlike({ newest: a, hold: holdA }: PurchaseRow, { newest: b, hold: hol
     a.hadHold === b.hadHold &&
     holdA?.version === holdB?.version &&
     holdA?.updatedAt === holdB?.updatedAt &&
+    endA?.version === endB?.version &&
+    endA?.updatedAt === endB?.updatedAt &&
     (a.reason === b.reason || orderStatusIn(a) === orderStatusIn(b))
   );
 }
@@ -95,31 +106,43 @@ export const orderStatusIn = (p: PurchaseRecord): OrderStatus | null =>
   p.hadHold && p.orderRef === '' ? orderStatusOf(p) : null;
 
 /** The parameters that UPSERT_PURCHASES (apply-store.ts) names by number. */
-export function toParameters({ rows, patterns, places }: Part): unknown[] {
+export function toParameters(part: Part): unknown[] {
+  const { rows, patterns } = part;
   const records = patterns.map((row) => row.newest);
   return [
-    textArray(rows, (row) => row.newest.purchaseId),
+    ...toChangeParameters(part),
     textArray(rows, (row) => row.newest.buyer),
     int8Array(rows, (row) => row.newest.ticket),
-    textArray(rows, (row) => row.newest.reason),
     int8Array(rows, (row) => row.hold?.seq ?? 0),
-    int4Array(places, (place) => place),
-    records.map((p) => p.version),
-    records.map((p) => p.status),
     records.map((p) => p.saleId),
     records.map((p) => p.sku),
     records.map((p) => p.quantity),
-    records.map((p) => p.expiresAt),
     records.map((p) => p.unitPrice),
     records.map((p) => p.currency),
     records.map((p) => p.orderRef),
     records.map((p) => p.fingerprint),
-    records.map((p) => p.isRefundDue),
-    records.map((p) => p.hadHold),
     records.map((p) => p.createdAt),
-    records.map((p) => p.updatedAt),
-    records.map(orderStatusIn),
     patterns.map((row) => row.hold?.version ?? null),
     patterns.map((row) => row.hold?.updatedAt ?? null),
+  ];
+}
+
+/** What may change of a purchase that is there: the parameters of UPDATE_PURCHASES (change-store.ts), and the first of the above. */
+export function toChangeParameters({ rows, patterns, places }: Part): unknown[] {
+  const records = patterns.map((row) => row.newest);
+  return [
+    textArray(rows, (row) => row.newest.purchaseId),
+    textArray(rows, (row) => row.newest.reason),
+    int8Array(rows, (row) => row.end?.seq ?? 0),
+    int4Array(places, (place) => place),
+    records.map((p) => p.version),
+    records.map((p) => p.status),
+    records.map((p) => p.expiresAt),
+    records.map((p) => p.isRefundDue),
+    records.map((p) => p.hadHold),
+    records.map((p) => p.updatedAt),
+    records.map(orderStatusIn),
+    patterns.map((row) => row.end?.version ?? null),
+    patterns.map((row) => row.end?.updatedAt ?? null),
   ];
 }

@@ -8,7 +8,7 @@ import { migrate } from '../../core/postgres/migrate.ts';
 import { int4Array, int8Array, textArray } from '../../core/postgres/arrays.ts';
 import { applyRecords } from '../../shop/orders/apply-store.ts';
 import { findOrder, listOrders, moveOrder } from '../../shop/orders/store.ts';
-import { HELD_TO_SOLD, openTestOutbox, purchaseRecord, type TestOutbox } from '../support/outbox.ts';
+import { HELD_TO_AVAILABLE, HELD_TO_SOLD, openTestOutbox, purchaseRecord, type TestOutbox } from '../support/outbox.ts';
 import { openTestDatabase, temporaryDirectory, type TestDatabase } from '../support/stack.ts';
 
 const P = 3;
@@ -20,6 +20,10 @@ const ledgerOf = async ({ postgres }: Pick<TestOutbox, 'postgres'>, purchaseId: 
       [purchaseId],
     )
   ).rows;
+const movementsOf = async ({ postgres }: TestOutbox, purchaseId: string) =>
+  (await postgres.query('SELECT FROM movements WHERE purchase_id = $1', [purchaseId])).rowCount;
+const NOTHING = { available: 0, held: 0, sold: 0, loaded: 0 };
+const END = { version: 3, partition: P, seq: 2, d_available: 1, d_held: -1, d_sold: 0, reason: 'EXPIRED' };
 const HOLD = { version: 1, partition: P, seq: 1, d_available: -1, d_held: 1, d_sold: 0, reason: 'RESERVED' };
 
 describe('the ledger', () => {
@@ -43,9 +47,77 @@ describe('the ledger', () => {
     expect((await findOrder(t.postgres, 'ord_03late0000001'))?.status).toBe('CONFIRMED');
   });
 
+  it('keeps the end of a hold in the purchase, once, whichever way it comes', async () => {
+    for (const [n, ways] of [[true], [false], [true, false], [false, false]].entries()) {
+      const hold = purchaseRecord({ purchaseId: `pur_03ends000000${n}`, seq: 1 });
+      const end = { ...hold, seq: 2, version: 3, status: 'EXPIRED' as const, movement: HELD_TO_AVAILABLE };
+      await apply(hold);
+      for (const areNew of ways) await t.postgres.transaction((tx) => applyRecords(tx, P, [end], { areNew }));
+      expect(await ledgerOf(t, hold.purchaseId)).toEqual([HOLD, END]);
+      expect((await findOrder(t.postgres, hold.purchaseId.replace('pur', 'ord')))?.status).toBe('EXPIRED');
+      expect(await movementsOf(t, hold.purchaseId)).toBe(0);
+    }
+  });
+
+  it('keeps the end of a hold that comes with it, or before it', async () => {
+    const [together, before] = ['pur_03both0000001', 'pur_03both0000002'].map((purchaseId) => {
+      const hold = purchaseRecord({ purchaseId, seq: 1 });
+      return [hold, { ...hold, seq: 2, version: 3, status: 'EXPIRED' as const, movement: HELD_TO_AVAILABLE }] as const;
+    });
+    if (together === undefined || before === undefined) throw new Error('two purchases');
+    await t.postgres.transaction((tx) => applyRecords(tx, P, together, { areNew: true }));
+    for (const record of before.toReversed()) await apply(record);
+    for (const [hold] of [together, before]) expect(await ledgerOf(t, hold.purchaseId)).toEqual([HOLD, END]);
+  });
+
+  it('does not take an end again that an older version wrote as a movement, nor from it one that a purchase has', async () => {
+    const hold = purchaseRecord({ purchaseId: 'pur_03aged0000001', seq: 1 });
+    const end = { ...hold, seq: 2, version: 3, status: 'EXPIRED' as const, movement: HELD_TO_AVAILABLE };
+    const asMovement = (purchaseId: string) =>
+      t.postgres.query(
+        `INSERT INTO movements (purchase_id, version, partition, seq, sale_id, sku, d_available, d_held, d_sold, d_loaded, reason, at)
+         SELECT purchase_id, 3, ${P}, 2, sale_id, sku, 1, -1, 0, 0, 'EXPIRED', now() FROM purchases WHERE purchase_id = $1`,
+        [purchaseId],
+      );
+    await apply(hold);
+    await asMovement(hold.purchaseId);
+    await apply(end);
+    expect(await ledgerOf(t, hold.purchaseId)).toEqual([HOLD, END]);
+    // One to be tried again: by then the entry is gone, or another worker's.
+    await expect(asMovement('pur_03ends0000000')).rejects.toMatchObject({ code: '40001' });
+  });
+
+  it('writes changes of purchases that are not there, or newer than thought, as it must', async () => {
+    const missing = purchaseRecord({ purchaseId: 'pur_03gone0000001', seq: 1, version: 2, status: 'CANCELLED' });
+    const newer = purchaseRecord({ purchaseId: 'pur_03gone0000002', seq: 1, version: 5 });
+    const late = { ...newer, version: 4, status: 'CANCELLED' as const, movement: NOTHING };
+    await apply(newer);
+    await t.postgres.transaction((tx) =>
+      applyRecords(tx, P, [{ ...missing, movement: NOTHING }, late], { areNew: true }),
+    );
+    const { rows } = await t.postgres.query(
+      "SELECT status, version FROM purchases WHERE purchase_id LIKE 'pur\\_03gone%' ORDER BY purchase_id",
+    );
+    expect(rows).toEqual([
+      { status: 'CANCELLED', version: 2 },
+      { status: 'RESERVED', version: 5 },
+    ]);
+  });
+
   it('is append only in both places', async () => {
     const hold = purchaseRecord({ purchaseId: 'pur_03stay0000001', seq: 1 });
     await apply(hold, { ...hold, seq: 2, version: 2, status: 'CONFIRMED', movement: HELD_TO_SOLD });
+    const ended = purchaseRecord({ purchaseId: 'pur_03stay0000002', seq: 3 });
+    await apply(ended, { ...ended, seq: 4, version: 2, status: 'EXPIRED', movement: HELD_TO_AVAILABLE });
+    for (const change of [
+      'UPDATE purchases SET end_seq = 9',
+      'UPDATE purchases SET end_version = NULL, end_seq = NULL, end_at = NULL',
+      'UPDATE purchases SET quantity = 2',
+      'DELETE FROM purchases',
+    ]) {
+      const only = t.postgres.query(`${change} WHERE purchase_id = $1`, [ended.purchaseId]);
+      await expect(only).rejects.toThrow('append only');
+    }
     for (const change of [
       'UPDATE purchases SET hold_seq = 9',
       'UPDATE purchases SET hold_version = NULL, hold_seq = NULL, hold_at = NULL',

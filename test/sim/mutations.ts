@@ -178,13 +178,22 @@ export const mutations: readonly Mutation[] = [
         'status = CASE WHEN excluded.version > p.version THEN excluded.status ELSE p.status END',
         'status = excluded.status',
       ],
-      ['WHERE excluded.version > p.version OR (p.hold_seq IS NULL AND excluded.hold_seq IS NOT NULL)', ''],
+      [
+        'WHERE excluded.version > p.version OR (p.hold_seq IS NULL AND excluded.hold_seq IS NOT NULL) OR (p.end_seq IS NULL AND excluded.end_seq IS NOT NULL)',
+        '',
+      ],
+      ['AND p.version < ($5::bigint[])[n]', ''],
     ],
   },
   {
     name: 'order-left-behind',
     bug: 'the order does not follow every change of its purchase',
-    sql: [['CASE WHEN excluded.version <= p.version OR', 'CASE WHEN excluded.version <= p.version + 1 OR']],
+    sql: [
+      [
+        'CASE WHEN ($11::text[])[n] IS NULL',
+        'CASE WHEN ($5::bigint[])[n] <= p.version + 1 OR ($11::text[])[n] IS NULL',
+      ],
+    ],
   },
   {
     name: 'take-back-left-behind',
