@@ -259,6 +259,9 @@ export const QUERY_TIMEOUT_MS = 30 * SECOND_MS;
 export const POSTGRES_CONNECT_TIMEOUT_MS = 5 * SECOND_MS;
 /** A transaction that is left open and silent holds locks and the fence's row: the server ends it. */
 export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15 * SECOND_MS;
+/** Rows of a job on their way into a COPY: 2,000 at 512 bytes. Such buffers are used again, as many as jobs of some partitions fill at once. */
+export const COPY_BUFFER_BYTES = 1024 * 1024;
+export const COPY_BUFFERS_MAX = 4;
 /** How long a process waits for another one's migrations. */
 export const MIGRATION_LOCK_WAIT_MS = 2 * MINUTE_MS;
 export const MIGRATION_LOCK_POLL_MS = 100;

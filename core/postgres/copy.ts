@@ -1,112 +1,19 @@
-// COPY … FROM STDIN (FORMAT binary): the way by which Postgres takes many new rows at the least cost. Owns the bytes of a row and
-// the exchange with the server. It knows no table, and judges no value: one that does not fit its type makes the rows unfit,
-// and the caller sends them by a statement, whose error says what is wrong.
+// COPY … FROM STDIN (FORMAT binary): the way by which Postgres takes many new rows at the least cost. Owns the exchange with the
+// server; the bytes of rows are in copy-rows.ts. It knows no table.
 import type pg from 'pg';
-
-/** It takes its rows as its one value. */
-export const isCopy = (text: string): boolean => text.startsWith('COPY ') && text.includes(' FROM STDIN ');
-
-/** Fields are written in the order of the COPY's columns, after `row` has said how many there are. */
-export interface CopyRows {
-  row(fields: number): void;
-  text(value: string | null): void;
-  int4(value: number): void;
-  int8(value: number | null): void;
-  bool(value: boolean): void;
-  /** Milliseconds since 1970. */
-  time(value: number | null): void;
-  /** Fields as another one wrote them. */
-  fields(bytes: Buffer): void;
-  /** What was written, without a header; undefined where a value did not fit its type. */
-  bytes(): Buffer | undefined;
-}
+import { giveBack } from './copy-rows.ts';
 
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 const END = Buffer.from([0xff, 0xff]);
 const LENGTH_BYTES = 4;
-const UTF8_BYTES_MAX = 3; // of one UTF-16 unit
-const HIGH = 2 ** 32;
-/** Postgres counts microseconds from the year 2000. */
-const EPOCH_2000_MS = 946_684_800_000;
 
-/** `hintBytes`: about what will be written. */
-export function openCopyRows(hintBytes: number): CopyRows {
-  let buffer = Buffer.allocUnsafe(hintBytes);
-  let at = 0;
-  let isFit = true;
-
-  function need(bytes: number): void {
-    if (at + bytes <= buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(buffer.length * 2, at + bytes));
-    buffer.copy(larger, 0, 0, at);
-    buffer = larger;
-  }
-  function missing(): void {
-    need(LENGTH_BYTES);
-    at = buffer.writeInt32BE(-1, at);
-  }
-  function eight(value: number): void {
-    if (!Number.isSafeInteger(value)) {
-      isFit = false;
-      return;
-    }
-    need(LENGTH_BYTES + 8);
-    const high = Math.floor(value / HIGH);
-    at = buffer.writeInt32BE(8, at);
-    at = buffer.writeInt32BE(high, at);
-    at = buffer.writeUInt32BE(value - high * HIGH, at);
-  }
-
-  return {
-    row(fields) {
-      need(2);
-      at = buffer.writeInt16BE(fields, at);
-    },
-    text(value) {
-      if (value === null) return missing();
-      if (typeof value !== 'string') {
-        isFit = false;
-        return;
-      }
-      need(LENGTH_BYTES + value.length * UTF8_BYTES_MAX);
-      const length = buffer.write(value, at + LENGTH_BYTES);
-      buffer.writeInt32BE(length, at);
-      at += LENGTH_BYTES + length;
-    },
-    int4(value) {
-      if ((value | 0) !== value) {
-        isFit = false;
-        return;
-      }
-      need(LENGTH_BYTES + 4);
-      at = buffer.writeInt32BE(4, at);
-      at = buffer.writeInt32BE(value, at);
-    },
-    int8(value) {
-      if (value === null) missing();
-      else eight(value);
-    },
-    bool(value) {
-      need(LENGTH_BYTES + 1);
-      at = buffer.writeInt32BE(1, at);
-      at = buffer.writeUInt8(value ? 1 : 0, at);
-    },
-    time(value) {
-      if (value === null) missing();
-      else eight((value - EPOCH_2000_MS) * 1_000);
-    },
-    fields(bytes) {
-      need(bytes.length);
-      at += bytes.copy(buffer, at);
-    },
-    bytes: () => (isFit ? buffer.subarray(0, at) : undefined),
-  };
-}
+/** It takes its rows as its one value. */
+export const isCopy = (text: string): boolean => text.startsWith('COPY ') && text.includes(' FROM STDIN ');
 
 /** What the driver's connection can and its types do not tell. */
-type CopyConnection = pg.Connection & { sendCopyFromChunk(chunk: Buffer): void; endCopyFrom(): void };
+type CopyConnection = pg.Connection & { endCopyFrom(): void };
 
-/** Answers how many rows there are now that were not there before. */
+/** Answers how many rows there are now that were not there before. The rows' bytes are given up with it. */
 export function copyIn(client: pg.ClientBase, text: string, rows: unknown): Promise<number> {
   return new Promise((resolve, reject) => {
     if (!Buffer.isBuffer(rows)) return reject(new TypeError('A COPY takes its rows as one Buffer'));
@@ -127,13 +34,22 @@ class CopyIn implements pg.Submittable {
     this.callback = callback;
   }
 
-  /** All at once: a server that refuses the COPY passes over what comes behind it. */
+  /** All at once: a server that refuses the COPY passes over what comes behind it. The driver's own way would copy the rows twice. */
   submit(connection: pg.Connection): void {
-    // The driver has these two; its types do not.
+    // The driver has it; its types do not.
     const wire = connection as CopyConnection;
+    const rows = this.#rows;
+    const head = Buffer.allocUnsafe(1 + LENGTH_BYTES + SIGNATURE.length);
+    head.write('d');
+    head.writeInt32BE(LENGTH_BYTES + SIGNATURE.length + rows.length + END.length, 1);
+    SIGNATURE.copy(head, 1 + LENGTH_BYTES);
+    wire.stream.cork();
     wire.query(this.text);
-    wire.sendCopyFromChunk(Buffer.concat([SIGNATURE, this.#rows, END]));
+    wire.stream.write(head);
+    wire.stream.write(rows, () => giveBack(rows));
+    wire.stream.write(END);
     wire.endCopyFrom();
+    wire.stream.uncork();
   }
 
   handleCopyInResponse(): void {}

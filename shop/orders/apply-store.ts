@@ -7,10 +7,19 @@ import { updateKnown } from './change-store.ts';
 import { copyMovements, insertLoads, insertMovements } from './ledger-store.ts';
 import { PURCHASE_COLUMNS, toNewPurchases } from './new-rows.ts';
 import { FULFILMENT, orderStatusOf } from './order-states.ts';
-import { inParts, isFirstHold, isMoving, isWholeEnd, type PurchaseRow, toParameters, toRows } from './purchase-rows.ts';
+import {
+  inLockOrder,
+  inParts,
+  isFirstHold,
+  isMoving,
+  isWholeEnd,
+  type PurchaseRow,
+  toParameters,
+  toRows,
+} from './purchase-rows.ts';
 
 /**
- * One transaction's worth. Statements take their rows sorted by id, in the same order of tables everywhere: no deadlocks.
+ * One transaction's worth. Statements take rows that are there sorted by id, in the same order of tables everywhere: no deadlocks.
  * `areNew`: none of the records was applied before. Should a row be there all the same it fails as a data error does, with
  * nothing done, and is to be tried without the word.
  */
@@ -21,9 +30,9 @@ export async function applyRecords(
   { areNew = false } = {},
 ): Promise<void> {
   const purchases = records.filter((record) => record.kind === 'purchase');
-  const rows = toRows(purchases);
+  const rows = toRows(purchases, { areOnce: areNew });
   const left = areNew ? await updateKnown(tx, await copyBegun(tx, rows)) : rows;
-  for (const part of inParts(left)) await tx.query(UPSERT_PURCHASES, toParameters(part));
+  for (const part of inParts(inLockOrder(left))) await tx.query(UPSERT_PURCHASES, toParameters(part));
   const ended = rows.map((row) => row.newest).filter(isEndOfReservedOrder);
   if (ended.length > 0) await endReservedOrders(tx, ended);
   const moved = purchases.filter((record) => isMoving(record.movement) && !isFirstHold(record) && !isWholeEnd(record));

@@ -1,8 +1,8 @@
-// New rows of purchases and movements, as a COPY takes them (core/postgres/copy.ts): for records that Postgres cannot have yet. What
+// New rows of purchases and movements, as a COPY takes them (core/postgres/copy-rows.ts): for records that Postgres cannot have yet. What
 // most purchases of a batch share is written once and copied. It runs no SQL and decides nothing; a batch with a value that
 // does not fit its column has no such rows, and goes the way of all that may be known.
 import type { PurchaseRecord } from '../../actors/records.ts';
-import { openCopyRows } from '../../core/postgres/copy.ts';
+import { CopyRows } from '../../core/postgres/copy-rows.ts';
 import { inParts, orderStatusIn, type PurchaseRow } from './purchase-rows.ts';
 
 /** A purchase's own, in front of what it shares: 150 bytes; a movement is 220. */
@@ -14,7 +14,7 @@ export const PURCHASE_COLUMNS = `purchase_id, buyer_id, ticket, reason, hold_seq
 const PURCHASE_FIELDS = 22;
 
 export function toNewPurchases(rows: readonly PurchaseRow[]): Buffer | undefined {
-  const copy = openCopyRows(rows.length * ROW_BYTES);
+  const copy = new CopyRows(rows.length * ROW_BYTES);
   for (const part of inParts(rows)) {
     const shared = part.patterns.map(toShared);
     for (const [i, { newest, hold }] of part.rows.entries()) {
@@ -35,7 +35,7 @@ export function toNewPurchases(rows: readonly PurchaseRow[]): Buffer | undefined
 /** Undefined where a value does not fit. */
 function toShared(row: PurchaseRow): Buffer | undefined {
   const { newest: p, hold } = row;
-  const copy = openCopyRows(ROW_BYTES);
+  const copy = new CopyRows(ROW_BYTES);
   copy.int8(p.version);
   copy.text(p.status);
   copy.text(p.saleId);
@@ -62,7 +62,7 @@ export const MOVEMENT_COLUMNS =
 const MOVEMENT_FIELDS = 12;
 
 export function toNewMovements(partition: number, records: readonly PurchaseRecord[]): Buffer | undefined {
-  const copy = openCopyRows(records.length * ROW_BYTES);
+  const copy = new CopyRows(records.length * ROW_BYTES);
   for (const { purchaseId, version, seq, saleId, sku, movement, status, updatedAt } of records) {
     copy.row(MOVEMENT_FIELDS);
     copy.text(purchaseId);

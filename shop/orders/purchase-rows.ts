@@ -26,24 +26,35 @@ export interface PurchaseRow {
   readonly isBegun: boolean;
 }
 
-/** One row a purchase, sorted by id: an upsert may not meet a row twice, and only the newest of a batch matters. */
-export function toRows(records: readonly PurchaseRecord[]): PurchaseRow[] {
-  const rows = new Map<string, PurchaseRow>();
+/**
+ * One row a purchase: an upsert may not meet a row twice, and only the newest of a batch matters. `areOnce`: no version is there
+ * twice; then purchases that the batch only begins are first, in the outbox's order, which is that of an index.
+ */
+export function toRows(records: readonly PurchaseRecord[], { areOnce = false } = {}): PurchaseRow[] {
+  const changed = new Map<string, PurchaseRow>();
+  const isFirst = (record: PurchaseRecord): boolean => areOnce && record.version === 1;
+  for (const record of records) if (!isFirst(record)) addTo(changed, record);
+  const begun: PurchaseRow[] = [];
   for (const record of records) {
-    const known = rows.get(record.purchaseId);
-    const hold = isFirstHold(record) ? record : known?.hold;
-    const end = isWholeEnd(record) ? record : known?.end;
-    const newest = known === undefined || record.version > known.newest.version ? record : known.newest;
-    const isBegun = record.version === 1 || known?.isBegun === true;
-    rows.set(record.purchaseId, { newest, hold, end, isBegun });
+    if (!isFirst(record)) continue;
+    if (changed.has(record.purchaseId)) addTo(changed, record);
+    else begun.push({ newest: record, hold: isFirstHold(record) ? record : undefined, end: undefined, isBegun: true });
   }
-  const sorted: PurchaseRow[] = [];
-  for (const id of [...rows.keys()].sort()) {
-    const row = rows.get(id);
-    if (row !== undefined) sorted.push(row);
-  }
-  return sorted;
+  return changed.size === 0 ? begun : [...begun, ...changed.values()];
 }
+
+function addTo(rows: Map<string, PurchaseRow>, record: PurchaseRecord): void {
+  const known = rows.get(record.purchaseId);
+  const hold = isFirstHold(record) ? record : known?.hold;
+  const end = isWholeEnd(record) ? record : known?.end;
+  const newest = known === undefined || record.version > known.newest.version ? record : known.newest;
+  const isBegun = record.version === 1 || known?.isBegun === true;
+  rows.set(record.purchaseId, { newest, hold, end, isBegun });
+}
+
+/** By id, as a statement takes rows that others may want to lock as well. */
+export const inLockOrder = (rows: readonly PurchaseRow[]): PurchaseRow[] =>
+  rows.toSorted((a, b) => (a.newest.purchaseId < b.newest.purchaseId ? -1 : 1));
 
 /** Rows for one statement, and of what they have in common a pattern each: a row's entry in `places` counts from 1. */
 interface Part {

@@ -1,6 +1,7 @@
 // Rows by COPY are the rows that a statement would have written; and where they cannot be, nothing is.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openCopyRows } from '../../core/postgres/copy.ts';
+import { COPY_BUFFER_BYTES } from '../../core/constants.ts';
+import { CopyRows } from '../../core/postgres/copy-rows.ts';
 import { applyRecords } from '../../shop/orders/apply-store.ts';
 import { HELD_TO_AVAILABLE, openTestOutbox, purchaseRecord, type TestOutbox } from '../support/outbox.ts';
 
@@ -15,7 +16,7 @@ afterAll(() => t.close());
 
 type Thing = readonly [word: string | null, small: number, large: number | null, flag: boolean, at: number | null];
 function copyOf(things: readonly Thing[]): Buffer | undefined {
-  const copy = openCopyRows(1);
+  const copy = new CopyRows(1);
   for (const [word, small, large, flag, at] of things) {
     copy.row(5);
     copy.text(word);
@@ -46,6 +47,24 @@ describe('a COPY', () => {
         at: at === null ? null : new Date(at),
       })),
     );
+  });
+
+  it('writes every batch in a place of its own as long as it is needed', async () => {
+    await t.postgres.query('CREATE TABLE many (nr int, word text)');
+    const send = (batch: number) => {
+      const rows = new CopyRows(COPY_BUFFER_BYTES);
+      for (let n = 0; n < 3_000; n += 1) {
+        rows.row(2);
+        rows.int4(batch);
+        rows.text(`${batch}-${'x'.repeat(200)}`);
+      }
+      return t.postgres.query('COPY many (nr, word) FROM STDIN (FORMAT binary)', [rows.bytes()]);
+    };
+    for (const batches of [[1], [2, 3, 4, 5, 6, 7], [8, 9]]) await Promise.all(batches.map(send));
+    const { rows } = await t.postgres.query(
+      "SELECT count(*)::int AS rows, count(DISTINCT nr)::int AS batches FROM many WHERE word = nr || '-' || repeat('x', 200)",
+    );
+    expect(rows).toEqual([{ rows: 27_000, batches: 9 }]);
   });
 
   it('has no rows for a value that does not fit its type', () => {
