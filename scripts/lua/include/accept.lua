@@ -16,7 +16,7 @@ local function lot_of(sale, s, status, quantity, print, ticket)
   local shape = shape_of(p, s.number, -held * quantity, held * quantity, 0)
   if s.has_crowd then
     s.lots_add[#s.lots_add + 1], s.lots_add[#s.lots_add + 2] = ticket, shape.tail
-    known_lots[s.number .. ' ' .. ticket] = p
+    lots_of(s.number)[ticket] = p
     shape.tail = pack(s.number, ticket)
   end
   s.lots[mark], s.last_lot.shape = shape, shape
@@ -29,7 +29,7 @@ local function fresh_purchase(id) return fresh[id] and read_purchases({ id })[id
 local function accept(sale, s, id, field, buyer, quantity, print, is_reserved)
   local ticket = s.lastTicket + 1
   s.lastTicket, s.is_changed = ticket, true
-  s.tickets_add[ticket - s.tickets_before] = short_of(id)
+  s.tickets_add[ticket - s.tickets_before] = is_foreign[field] and field or cut(id, 7)
   if is_reserved then
     s.available, s.held, s.holders = s.available - quantity, s.held + quantity, s.holders + 1
     count_starts(sale, 1)

@@ -7,7 +7,7 @@ local STATUS_CODES = { WAITING = 1, RESERVED = 2, PAYMENT_PENDING = 3, PAYMENT_F
 local STATUS_OF = { 'WAITING', 'RESERVED', 'PAYMENT_PENDING', 'PAYMENT_FAILED', 'CONFIRMED', 'EXPIRED', 'CANCELLED', 'SOLD_OUT',
   'REFUNDED' }
 local names_of_skus = {} -- by number: { sale, sku, unit price, currency }, or false
-local known_lots = {} -- by number and lot: a purchase of it, decoded
+local known_lots = {} -- by number, then by lot: a purchase of it, decoded
 
 local function name_of_sku(number)
   if names_of_skus[number] == nil then
@@ -34,6 +34,15 @@ end
 local function is_number(value) return type(value) == 'number' end
 local function is_text(value) return type(value) == 'string' end
 
+local function lots_of(number)
+  local lots = known_lots[number]
+  if not lots then
+    lots = {}
+    known_lots[number] = lots
+  end
+  return lots
+end
+
 local function of_lot(lot, buyer, ticket)
   return lot and { lot[1], lot[2], buyer, lot[4], lot[5], lot[6], ticket, lot[8], lot[9], lot[10], lot[11], lot[12], lot[13],
     lot[14], lot[15], lot[16], lot[17] } or nil
@@ -46,13 +55,13 @@ local function decode_purchase(raw)
   local name = is_ok and is_number(number) and name_of_sku(number)
   if not is_text(rest) then return nil end
   if name and status == nil and is_number(version) and is_text(buyer) and is_number(ticket) then
-    local mark = number .. ' ' .. version
-    if known_lots[mark] == nil then
-      known_lots[mark] = false -- a tail that names a lot again is none
+    local lots = lots_of(number)
+    if lots[version] == nil then
+      lots[version] = false -- a tail that names a lot again is none
       local tail = redis.pcall('HGET', sku_key('lots', name[1], name[2]), version)
-      known_lots[mark] = is_text(tail) and decode_purchase(cmsgpack.pack(rest, buyer, ticket) .. tail) or false
+      lots[version] = is_text(tail) and decode_purchase(cmsgpack.pack(rest, buyer, ticket) .. tail) or false
     end
-    return of_lot(known_lots[mark], buyer, ticket), rest
+    return of_lot(lots[version], buyer, ticket), rest
   end
   if not name or not STATUS_OF[status] or not (is_text(buyer) and is_text(reason) and is_text(order) and is_text(print))
     or not (is_number(ticket) and is_number(version) and is_number(quantity) and is_number(created) and is_number(updated))

@@ -31,11 +31,11 @@ end
 
 -- The records of a folder and whether there are more elsewhere; nil for what no script wrote. The list that was asked for last is
 -- kept: a buyer who asks for many is met many times in a call. Whoever changes it writes the folder.
-local last_raw, last_list, last_more
+local parsed = {} -- bytes, records, has more
 local function records_of(raw)
   if not raw then return {}, 0 end
   if not is_list(raw) then return { raw }, 0 end
-  if raw == last_raw then return last_list, last_more end
+  if raw == parsed[1] then return parsed[2], parsed[3] end
   local is_ok, list, extra = pcall(cmsgpack.unpack, raw)
   if not is_ok or extra ~= nil then return nil end
   local has_more = table.remove(list, 1)
@@ -43,12 +43,12 @@ local function records_of(raw)
   for _, record in ipairs(list) do
     if type(record) ~= 'string' then return nil end
   end
-  last_raw, last_list, last_more = raw, list, has_more
+  parsed = { raw, list, has_more }
   return list, has_more
 end
 
 local function write_folder(field, bytes)
-  folders[field], last_raw = bytes, nil
+  folders[field], parsed[1] = bytes, nil
   if is_changed_field[field] then return end
   is_changed_field[field], changed_fields[#changed_fields + 1] = true, field
 end
@@ -60,7 +60,7 @@ local function write_records(field, records, has_more)
   for i, record in ipairs(records) do list[i + 1] = record end
   local raw = cmsgpack.pack(list)
   write_folder(field, raw)
-  last_raw, last_list, last_more = raw, records, has_more
+  parsed = { raw, records, has_more }
 end
 
 -- Where among the records the one with this rest of an id is.
@@ -75,7 +75,7 @@ end
 -- How the record of a purchase begins: the rest of its id, packed.
 local function head_of(id, field)
   if is_foreign[field] then return '\160' end
-  return '\172' .. string.sub(id, 19) -- 12 letters
+  return '\172' .. cut(id, 19) -- 12 letters
 end
 
 -- A record into the folder, in the place of an older one of the same purchase, if there can be one.

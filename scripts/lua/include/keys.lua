@@ -20,15 +20,16 @@ do
   local digits, high, low = '0123456789abcdefghijklmnopqrstuvwxyz', math.floor(PARTITION / 36) + 1, PARTITION % 36 + 1
   COMMON_HEAD = 'pur_' .. string.sub(digits, high, high) .. string.sub(digits, low, low)
 end
-local function has_print(id) return #id == 30 and string.sub(id, 1, 6) == COMMON_HEAD end
+local cut = string.sub -- it is asked for several times a purchase
+local function has_print(id) return #id == 30 and cut(id, 1, 6) == COMMON_HEAD end
 local is_foreign = {} -- fields of ids of another kind, as they are met
 local function field_of(id)
-  if has_print(id) then return string.sub(id, 7, 18) end
+  if #id == 30 and cut(id, 1, 6) == COMMON_HEAD then return cut(id, 7, 18) end
   local field = '/' .. id
   is_foreign[field] = true
   return field
 end
-local function rest_in(id, field) return is_foreign[field] and '' or string.sub(id, 19) end
+local function rest_in(id, field) return is_foreign[field] and '' or cut(id, 19) end
 local function rest_of(id) return rest_in(id, field_of(id)) end
 local function short_of(id) return has_print(id) and string.sub(id, 7) or '/' .. id end
 local function id_of_short(short) return string.byte(short) == 47 and string.sub(short, 2) or COMMON_HEAD .. short end

@@ -28,7 +28,7 @@ local function weigh(sale, buyer, field, record)
   local name = is_ok and is_number(number) and name_of_sku(number)
   if not name then return nil end
   if status == nil then
-    local lot = known_lots[number .. ' ' .. tostring(version)] or decode_purchase(record)
+    local lot = lots_of(number)[version or 0] or decode_purchase(record)
     if not lot then return nil end
     status, quantity, order = STATUS_CODES[lot[STATUS]], lot[QUANTITY], lot[ORDER_REF]
   end

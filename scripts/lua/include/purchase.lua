@@ -20,16 +20,22 @@ local function read_purchases(ids)
   read_folders(fields)
   local function take(id, field, raw)
     local p, rest = decode_purchase(raw)
-    corrupt[id] = not p or nil
-    if rest ~= rest_in(id, field) then return false end
-    found[id] = p
-    return true
+    if not p then
+      corrupt[id] = true
+    elseif rest == rest_in(id, field) then
+      found[id] = p
+    end
   end
   for i = 1, #ids do
     local id, field = ids[i], fields[i]
     local raw = folders[field]
     if raw and not is_list(raw) then
-      if take(id, field, raw) then alone_in[id] = field end
+      local p, rest = decode_purchase(raw)
+      if not p then
+        corrupt[id] = true
+      elseif is_foreign[field] or rest == cut(id, 19) then
+        found[id], alone_in[id] = p, field
+      end
     elseif raw then
       local records, has_more = records_of(raw)
       local place = records and place_in(records, rest_in(id, field))
