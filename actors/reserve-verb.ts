@@ -3,10 +3,10 @@
 import { OUTBOX_BACKLOG_MAX_RECORDS, RESERVE_BATCH_MAX } from '../core/constants.ts';
 import { fault, hasCode } from '../core/errors.ts';
 import { partitionOf } from '../core/ids.ts';
-import { type Purchase, type SkuCounters, toCounters, toPurchase } from './records.ts';
+import { type SkuCounters, toCounters, toPurchase } from './records.ts';
 import { bodyOf, type ScriptCaller } from './script-call.ts';
 import { scripts } from './scripts.ts';
-import { type PurchaseView, retryAfterSeconds, toViewer, type WireContext } from './waiting.ts';
+import { type PurchaseView, retryAfterSeconds, toPlace, type WireContext } from './waiting.ts';
 
 type RefusalCode =
   | 'SOLD_OUT'
@@ -73,22 +73,29 @@ type WireAnswer = readonly [
 type WireReplay = readonly [purchase: WirePurchase, purchaseId?: string];
 const isReplayed = (outcome: readonly unknown[]): outcome is WireReplay => typeof outcome[0] !== 'string';
 
+interface Told {
+  readonly batch: Batch;
+  readonly answer: WireAnswer;
+  readonly context: WireContext;
+  readonly counters: SkuCounters;
+  readonly now: number;
+}
+
 /** A purchase that was accepted in this very call: what the script did not repeat is known here. */
-function accept({ saleId, sku }: Batch, item: ReserveItem, ticket: number, answer: WireAnswer, now: number): Purchase {
-  const [context, , unitPrice, currency] = answer;
+function accept(item: ReserveItem, ticket: number, { batch, answer, context, counters, now }: Told): PurchaseView {
   const isReserved = ticket > 0;
-  return {
+  const view = {
     purchaseId: item.purchaseId,
     version: 1,
-    status: isReserved ? 'RESERVED' : 'WAITING',
+    status: isReserved ? ('RESERVED' as const) : ('WAITING' as const),
     buyer: item.buyer,
-    saleId,
-    sku,
+    saleId: batch.saleId,
+    sku: batch.sku,
     quantity: item.quantity,
     ticket: Math.abs(ticket),
-    expiresAt: isReserved && context ? now + context[3] : 0,
-    unitPrice,
-    currency,
+    expiresAt: isReserved ? now + context[3] : 0,
+    unitPrice: answer[2],
+    currency: answer[3],
     createdAt: now,
     updatedAt: now,
     reason: '',
@@ -96,7 +103,16 @@ function accept({ saleId, sku }: Batch, item: ReserveItem, ticket: number, answe
     fingerprint: item.fingerprint,
     isRefundDue: false,
     hadHold: isReserved,
+    // In the same object: a copy of all this for each of a crowd, only to add three members, shows in the profile.
+    ahead: 0,
+    estimatedWaitSeconds: 0 as number | null,
+    counters,
   };
+  if (isReserved) return view;
+  const { ahead, estimatedWaitSeconds } = toPlace(view, context, counters, now);
+  view.ahead = ahead;
+  view.estimatedWaitSeconds = estimatedWaitSeconds;
+  return view;
 }
 
 function toReserved(batch: Batch, answer: WireAnswer, now: number): Reserved {
@@ -105,25 +121,23 @@ function toReserved(batch: Batch, answer: WireAnswer, now: number): Reserved {
     return { outcomes: outcomes.map((code): BuyOutcome => ({ kind: 'refused', code: code as RefusalCode })) };
   }
   const counters = toCounters(context[0]);
-  const toView = toViewer(context, counters, now);
+  const told = { batch, answer, context, counters, now };
   return {
     counters,
     outcomes: batch.items.map((item, i): BuyOutcome => {
       // The script answers one outcome per item.
       const outcome = outcomes[i] as WireOutcome;
       if (typeof outcome === 'number') {
-        return { kind: 'purchase', purchase: toView(accept(batch, item, outcome, answer, now)), isReplay: false };
+        return { kind: 'purchase', purchase: accept(item, outcome, told), isReplay: false };
       }
       if (typeof outcome === 'string') {
         if (outcome !== 'LINE_FULL') return { kind: 'refused', code: outcome };
         return { kind: 'refused', code: outcome, retryAfterSeconds: retryAfterSeconds(context, now) };
       }
       if (isReplayed(outcome)) {
-        return {
-          kind: 'purchase',
-          purchase: toView(toPurchase(outcome[1] ?? item.purchaseId, outcome[0])),
-          isReplay: true,
-        };
+        const purchase = toPurchase(outcome[1] ?? item.purchaseId, outcome[0]);
+        const view = { ...purchase, ...toPlace(purchase, context, counters, now), counters };
+        return { kind: 'purchase', purchase: view, isReplay: true };
       }
       return { kind: 'refused', code: outcome[0], purchaseId: outcome[1] };
     }),

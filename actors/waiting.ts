@@ -39,22 +39,21 @@ function estimateWaitMs(
   return untilOpenMs + Math.max(throttleMs, holdsMs + Math.max(0, rounds) * holdMs);
 }
 
-/** For many purchases of one SKU, which share its context. */
-export function toViewer(
-  context: WireContext,
-  counters: SkuCounters,
-  now: number,
-): (purchase: Purchase) => PurchaseView {
-  return (purchase) => {
-    if (purchase.status !== 'WAITING') return { ...purchase, ahead: 0, estimatedWaitSeconds: 0, counters };
-    const ahead = Math.max(0, purchase.ticket - counters.head);
-    const waitMs = estimateWaitMs(purchase, ahead, context, counters, now);
-    return { ...purchase, ahead, estimatedWaitSeconds: waitMs === null ? null : Math.ceil(waitMs / 1000), counters };
-  };
+export type Place = Pick<PurchaseView, 'ahead' | 'estimatedWaitSeconds'>;
+
+const SERVED: Place = { ahead: 0, estimatedWaitSeconds: 0 };
+
+/** Where a purchase stands; its SKU's context and counters are those that its answer came with. */
+export function toPlace(purchase: Purchase, context: WireContext, counters: SkuCounters, now: number): Place {
+  if (purchase.status !== 'WAITING') return SERVED;
+  const ahead = Math.max(0, purchase.ticket - counters.head);
+  const waitMs = estimateWaitMs(purchase, ahead, context, counters, now);
+  return { ahead, estimatedWaitSeconds: waitMs === null ? null : Math.ceil(waitMs / 1000) };
 }
 
 export function toView(purchase: Purchase, context: WireContext, now: number): PurchaseView {
-  return toViewer(context, toCounters(context[0]), now)(purchase);
+  const counters = toCounters(context[0]);
+  return { ...purchase, ...toPlace(purchase, context, counters, now), counters };
 }
 
 /**

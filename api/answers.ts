@@ -3,42 +3,51 @@ import type { RouteReply } from '../shop/route.ts';
 import type { Answer } from './arrival.ts';
 import { type Cause, PROBLEM_TYPE, toProblem } from './problem.ts';
 
-type Header = Answer['headers'][number];
-
-const JSON_TYPE: Header = ['content-type', 'application/json; charset=utf-8'];
-const PROBLEM: Header = ['content-type', PROBLEM_TYPE];
+const JSON_TYPE = 'application/json; charset=utf-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
 
-/** A page of ours brings the headers that it needs; see page.ts. */
-const isDocument = (reply: RouteReply): boolean => reply.contentType?.startsWith('text/html') === true;
+/** One header, behind others. */
+export const headerLine = (name: string, value: string): string => `\r\n${name}: ${value}`;
 
-export function answerReply(reply: RouteReply, requestId: string): Answer {
-  const isApi = !isDocument(reply);
-  const headers: Header[] = [['x-request-id', requestId]];
-  if (reply.headers !== undefined) headers.push(...Object.entries(reply.headers));
-  if (reply.text !== undefined) {
-    headers.push(['content-type', reply.contentType ?? TEXT_TYPE]);
-    return { status: reply.status, isApi, headers, body: reply.text };
-  }
-  if (reply.body === undefined) return { status: reply.status, isApi, headers, body: '' };
-  headers.push(reply.contentType === undefined ? JSON_TYPE : ['content-type', reply.contentType]);
-  return { status: reply.status, isApi, headers, body: JSON.stringify(reply.body) };
+const JSON_LINE = headerLine('content-type', JSON_TYPE);
+const PROBLEM_LINE = headerLine('content-type', PROBLEM_TYPE);
+
+/** A page of ours brings the headers that it needs; see page.ts. */
+const isDocument = (contentType: string): boolean => contentType.startsWith('text/html');
+
+function linesOf(headers: Record<string, string> | undefined): string {
+  let lines = '';
+  if (headers === undefined) return lines;
+  for (const name of Object.keys(headers)) lines += headerLine(name, headers[name] ?? '');
+  return lines;
+}
+
+export function answerReply({ status, text, body, contentType, headers }: RouteReply, requestId: string): Answer {
+  const lines = linesOf(headers);
+  if (text === undefined && body === undefined) return { status, isApi: true, requestId, lines, body: '' };
+  const content = text ?? JSON.stringify(body);
+  const type = contentType ?? (text === undefined ? JSON_TYPE : TEXT_TYPE);
+  // What nearly all answers are.
+  if (type === JSON_TYPE) return { status, isApi: true, requestId, lines: lines + JSON_LINE, body: content };
+  const isApi = !isDocument(type);
+  return { status, isApi, requestId, lines: lines + headerLine('content-type', type), body: content };
 }
 
 export function answerProblem(cause: Cause, path: string, requestId: string, nowMs: number): Answer {
-  const problem = toProblem(cause, path, requestId, nowMs);
-  const headers: Header[] = [['x-request-id', requestId], PROBLEM];
-  if (problem.retryAfterSeconds !== undefined) headers.push(['retry-after', String(problem.retryAfterSeconds)]);
-  if (problem.status === 401) headers.push(['www-authenticate', 'Bearer']);
-  return { status: problem.status, isApi: true, headers, body: problem.body };
+  const { status, body, retryAfterSeconds } = toProblem(cause, path, requestId, nowMs);
+  let lines = PROBLEM_LINE;
+  if (retryAfterSeconds !== undefined) lines += headerLine('retry-after', String(retryAfterSeconds));
+  if (status === 401) lines += headerLine('www-authenticate', 'Bearer');
+  return { status, isApi: true, requestId, lines, body };
 }
 
 /** CORS asks before it calls. */
 export function answerPreflight(allowed: readonly string[], requestId: string): Answer {
-  const headers: Header[] = [['x-request-id', requestId]];
-  headers.push(['allow', allowed.join(', ')]);
-  headers.push(['access-control-allow-methods', allowed.join(', ')]);
-  headers.push(['access-control-allow-headers', 'Authorization, Content-Type, Idempotency-Key, X-Request-Id']);
-  headers.push(['access-control-max-age', '86400']);
-  return { status: 204, isApi: true, headers, body: '' };
+  const lines = linesOf({
+    allow: allowed.join(', '),
+    'access-control-allow-methods': allowed.join(', '),
+    'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, X-Request-Id',
+    'access-control-max-age': '86400',
+  });
+  return { status: 204, isApi: true, requestId, lines, body: '' };
 }

@@ -14,7 +14,9 @@ export interface Answer {
   status: number;
   /** Whether the headers of every answer of the API (security-headers.ts) go before its own. */
   isApi: boolean;
-  headers: (readonly [name: string, value: string])[];
+  requestId: string;
+  /** Headers beside the request's id, as they are written: `\r\nname: value` each. */
+  lines: string;
   /** Empty for none. */
   body: string;
 }

@@ -70,6 +70,8 @@ export function createAuthenticator(secrets: string, clock: Clock): Authenticato
   }
   // All tokens of one issuer share one header, so each is parsed once. Only headers under a right signature get in here.
   const known = new Map<string, Key>();
+  // Mostly the last one's: to compare two texts is less than to hash a fresh one.
+  let last: { readonly header: string; readonly key: Key } | undefined;
 
   function findKey(encodedHeader: string): Key | Authentication {
     const header = parseToken(encodedHeader);
@@ -86,7 +88,7 @@ export function createAuthenticator(secrets: string, clock: Clock): Authenticato
       const second = token.indexOf('.', first + 1);
       if (first <= 0 || second < 0 || token.indexOf('.', second + 1) >= 0) return refuse('this is not a JWT');
       const header = token.slice(0, first);
-      const earlier = known.get(header);
+      const earlier = header === last?.header ? last.key : known.get(header);
       const key = earlier ?? findKey(header);
       if ('kind' in key) return key;
       if (!isSame(token.slice(second + 1), key.sign(token.slice(0, second)))) {
@@ -95,6 +97,7 @@ export function createAuthenticator(secrets: string, clock: Clock): Authenticato
       if (earlier === undefined) {
         if (known.size >= TOKEN_HEADERS_MAX) known.clear();
         known.set(header, key);
+        last = { header, key };
       }
       return readClaims(token.slice(first + 1, second), now);
     },
@@ -104,7 +107,8 @@ export function createAuthenticator(secrets: string, clock: Clock): Authenticato
 /** The token of an `Authorization` header; undefined when there is none of the Bearer scheme. */
 export function bearerToken(authorization: string | undefined): string | undefined {
   if (authorization === undefined || authorization.length < 8) return undefined;
-  if (authorization.slice(0, 7).toLowerCase() !== 'bearer ') return undefined;
+  const scheme = authorization.slice(0, 7);
+  if (scheme !== 'Bearer ' && scheme.toLowerCase() !== 'bearer ') return undefined;
   return authorization.slice(7).trim();
 }
 

@@ -3,11 +3,12 @@
 import type { Clock } from '../core/clock.ts';
 import { type CodedError, fault } from '../core/errors.ts';
 import { randomId } from '../core/ids.ts';
+import { keepLast } from '../core/last-made.ts';
 import { Later } from '../core/later.ts';
 import type { Log } from '../core/log.ts';
 import type { Caller, RequestContext, Route, RouteReply } from '../shop/route.ts';
 import { countAnswer, observeDuration } from './door-metrics.ts';
-import { answerProblem, answerPreflight, answerReply } from './answers.ts';
+import { answerProblem, answerPreflight, answerReply, headerLine } from './answers.ts';
 import type { Admitted, Answer, Arrival, Begun, Unread } from './arrival.ts';
 import { bearerToken, isAllowed } from './auth.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
@@ -23,9 +24,14 @@ export interface Dispatcher {
   begin(arrival: Arrival): Begun;
   /**
    * The answer, where the handler answers at once: a crowd that hears "sold out" waits for nothing. Else undefined, and `later` is
-   * called with it, once. `body` is read before it returns.
+   * called with it and the time, once. `body` is read before it returns.
    */
-  finish(admitted: Admitted, body: Buffer, later: (answer: Answer) => void, now?: number): Answer | undefined;
+  finish(
+    admitted: Admitted,
+    body: Buffer,
+    later: (answer: Answer, now: number) => void,
+    now?: number,
+  ): Answer | undefined;
   /** For what only the server sees: a body too large or too slow, a handler that is overdue. */
   refuse(admitted: Admitted, code: 'BODY_TOO_LARGE' | 'REQUEST_TIMEOUT' | 'OUTCOME_UNKNOWN', detail: string): Answer;
   /** For what is turned away unread. Says so cheaply: no fault is made, since nothing was looked at that could be wrong. */
@@ -54,6 +60,8 @@ function readHeaders(route: Route, arrival: Arrival): RequestContext['headers'] 
 }
 
 const CONTENT_LENGTH = /^\d{1,15}$/;
+/** NaN for what is no length. A crowd's bodies have a few. */
+const lengthOf = keepLast((header: string) => (CONTENT_LENGTH.test(header) ? Number(header) : Number.NaN));
 
 /** Whoever reads a length differently from us sees another request begin inside this one's body. */
 function unclear(field: string, message: string): CodedError {
@@ -64,11 +72,12 @@ function unclear(field: string, message: string): CodedError {
 function checkBodyHead(route: Route, arrival: Arrival): boolean {
   const length = arrival.header('content-length');
   const encoding = arrival.header('transfer-encoding');
-  if (length !== '' && !CONTENT_LENGTH.test(length)) throw unclear('Content-Length', 'must be one number');
+  if (length !== '' && Number.isNaN(lengthOf(length))) throw unclear('Content-Length', 'must be one number');
   if (encoding !== '' && encoding.toLowerCase() !== 'chunked') throw unclear('Transfer-Encoding', 'must be chunked');
   const hasBody = (length !== '' && length !== '0') || encoding !== '';
   if (route.bodyKind === 'none') return hasBody;
-  if (Number(length) > BODY_LIMIT_BYTES) throw fault('BODY_TOO_LARGE', `the limit is ${BODY_LIMIT_BYTES} bytes`);
+  if (length !== '' && lengthOf(length) > BODY_LIMIT_BYTES)
+    throw fault('BODY_TOO_LARGE', `the limit is ${BODY_LIMIT_BYTES} bytes`);
   if (route.bodyKind === 'json' && hasBody && !isJsonType(arrival.header('content-type'))) {
     throw fault('UNSUPPORTED_MEDIA_TYPE', 'the body must be application/json');
   }
@@ -87,7 +96,8 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
 
   function nextRequestId(arrival: Arrival): string {
     requests += 1;
-    return readRequestId(arrival.header('x-request-id')) ?? `${idPrefix}-${requests}`;
+    const own = arrival.header('x-request-id');
+    return (own === '' ? undefined : readRequestId(own)) ?? `${idPrefix}-${requests}`;
   }
 
   function answerError(error: unknown, path: string, requestId: string, routeName: string): Answer {
@@ -193,7 +203,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
       } catch (error) {
         const routeName = match.kind === 'route' ? match.route.path : match.kind;
         const answer = answerError(error, arrival.path, requestId, routeName);
-        if (match.kind === 'other-method') answer.headers.push(['allow', match.allowed.join(', ')]);
+        if (match.kind === 'other-method') answer.lines += headerLine('allow', match.allowed.join(', '));
         return { kind: 'answered', answer };
       }
     },
@@ -203,8 +213,11 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
         const reply = handle(admitted, body, now);
         if (!(reply instanceof Promise || reply instanceof Later)) return answerSafely(admitted, reply, now);
         // Neither of both throws, so nothing is left of this promise.
-        const told = (late: RouteReply): void => later(answerSafely(admitted, late, clock.now()));
-        const failed = (error: unknown): void => later(fail(admitted, error));
+        const told = (late: RouteReply): void => {
+          const at = clock.now();
+          later(answerSafely(admitted, late, at), at);
+        };
+        const failed = (error: unknown): void => later(fail(admitted, error), clock.now());
         if (reply instanceof Later) reply.listen({ told, failed });
         else void reply.then(told, failed);
         return undefined;

@@ -118,7 +118,7 @@ export function createExchanges({ dispatcher, concurrency, clock }: ExchangesDep
       exchange.isReading = false;
       const now = clock.now();
       exchange.deadlineAt = now + REQUEST_DEADLINE_MS + REQUEST_GRACE_MS;
-      const answer = dispatcher.finish(exchange.admitted, body, (late) => settle(exchange, late), now);
+      const answer = dispatcher.finish(exchange.admitted, body, (late, at) => settle(exchange, late, write, at), now);
       if (answer !== undefined) settle(exchange, answer, writeCorked, now);
     },
     turnAway(res, path, isHead, mustEnd) {

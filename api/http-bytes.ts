@@ -2,6 +2,7 @@
 // writes the other. Whatever crosses over costs: few calls, and bytes that were made before.
 import { STATUS_CODES } from 'node:http';
 import { BODY_LIMIT_BYTES } from '../core/constants.ts';
+import { headerLine } from './answers.ts';
 import type { Answer, Arrival } from './arrival.ts';
 import type { AddressReader } from './client-address.ts';
 import { API_HEADERS } from './security-headers.ts';
@@ -42,23 +43,33 @@ const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encodi
 /** What has no body as a rule: asked for a few headers, of which a browser sends twenty. */
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
 
-interface Lines {
-  readonly names: string[];
-  readonly values: string[];
-}
-
-/** Those that are being read: one function for all requests, instead of one for each. */
-let reading: Lines = { names: [], values: [] };
+/**
+ * The headers of the request that is being read. One pair of lists for all of them: a request may be asked only until the call
+ * that brought it returns, and to make two lists for each is a tenth of what a request leaves to the collector.
+ */
+const names: string[] = [];
+const values: string[] = [];
+let count = 0;
+let reading: unknown;
 
 function note(name: string, value: string): void {
-  reading.names.push(name);
-  reading.values.push(value);
+  names[count] = name;
+  values[count] = value;
+  count += 1;
 }
 
-function readLines(req: Request): Lines {
-  reading = { names: [], values: [] };
+/** Where the name stands, from a place on; -1 for nowhere. Behind `count` are those of an earlier request. */
+function placeOf(name: string, from: number): number {
+  // The length first: most differ in it, and to compare texts is a call.
+  for (let i = from; i < count; i += 1) if (names[i]?.length === name.length && names[i] === name) return i;
+  return -1;
+}
+
+function readLines(arrival: unknown, req: Request): void {
+  if (reading === arrival) return;
+  count = 0;
+  reading = arrival;
   req.forEach(note);
-  return reading;
 }
 
 class HttpArrival implements Arrival {
@@ -67,8 +78,8 @@ class HttpArrival implements Arrival {
   private readonly res: Response;
   private readonly req: Request;
   private readonly addressOf: AddressReader;
-  /** All of them, once they are read: each look into uWebSockets.js costs more than a comparison here. */
-  private lines: Lines | undefined;
+  /** Whether all were read: each look into uWebSockets.js costs more than a comparison here. */
+  private hasRead = false;
 
   constructor(res: Response, req: Request, addressOf: AddressReader, method: string, path: string) {
     this.res = res;
@@ -88,17 +99,19 @@ class HttpArrival implements Arrival {
   }
 
   header(name: string): string {
-    if (this.lines === undefined && BODILESS.has(this.method)) {
+    if (!this.hasRead && BODILESS.has(this.method)) {
       const first = this.req.getHeader(name);
       if (first === '' || !FRAMING.has(name)) return first;
     }
-    const { names, values } = (this.lines ??= readLines(this.req));
-    const at = names.indexOf(name);
+    this.hasRead = true;
+    readLines(this, this.req);
+    const at = placeOf(name, 0);
     if (at < 0) return '';
     const first = values[at] ?? '';
-    if (!FRAMING.has(name) || names.indexOf(name, at + 1) < 0) return first;
+    if (!FRAMING.has(name) || placeOf(name, at + 1) < 0) return first;
     // All differing values together, so that nobody takes the first for the only one.
-    return values.filter((value, i) => names[i] === name && (i === at || value !== first)).join(', ');
+    const others = values.slice(0, count).filter((value, i) => names[i] === name && (i === at || value !== first));
+    return others.join(', ');
   }
 }
 
@@ -117,7 +130,7 @@ export function isBodyLarge(arrival: Pick<Arrival, 'header'>): boolean {
   return !(Number(arrival.header('content-length')) <= BODY_LIMIT_BYTES) || arrival.header('transfer-encoding') !== '';
 }
 
-const CLOSE: Answer['headers'][number] = ['connection', 'close'];
+const CLOSE = headerLine('connection', 'close');
 
 /** The status line, and behind it what every answer of the API says: bytes that are made once and handed over as they are. */
 const heads = { bare: new Map<number, ArrayBuffer>(), api: new Map<number, ArrayBuffer>() };
@@ -136,25 +149,14 @@ function headOf(status: number, isApi: boolean): ArrayBuffer {
   return head;
 }
 
-/** All of them in one call: each call into uWebSockets.js costs more than its bytes, and it writes `name: value\r\n` as it gets it. */
-function writeHeaders(res: Response, headers: Answer['headers'], mustClose: boolean): void {
-  const [first] = headers;
-  if (first === undefined) {
-    if (mustClose) res.writeHeader(CLOSE[0], CLOSE[1]);
-    return;
-  }
-  let block = first[1];
-  for (let i = 1; i < headers.length; i += 1) block += `\r\n${headers[i]?.[0]}: ${headers[i]?.[1]}`;
-  if (mustClose) block += `\r\n${CLOSE[0]}: ${CLOSE[1]}`;
-  res.writeHeader(first[0], block);
-}
-
 /** Within a call of uWebSockets.js about this very request: it has corked the socket, and sends all of it in one piece. */
 export function writeCorked(res: Response, answer: Answer, isHead: boolean, isLast: boolean): void {
   // Whoever still sends what nobody will read is not listened to any longer.
   const mustClose = answer.status === 413 || answer.status === 408 || isLast;
   res.writeStatus(headOf(answer.status, answer.isApi));
-  writeHeaders(res, answer.headers, mustClose);
+  // All in one call: each call into uWebSockets.js costs more than its bytes, and it writes `name: value\r\n` as it gets it.
+  const value = answer.requestId + answer.lines;
+  res.writeHeader('x-request-id', mustClose ? value + CLOSE : value);
   if (isHead) {
     // Its own parameter for the length leaves the connection waiting for that many bytes.
     res.writeHeader('content-length', String(Buffer.byteLength(answer.body)));
@@ -163,7 +165,16 @@ export function writeCorked(res: Response, answer: Answer, isHead: boolean, isLa
   else res.end(answer.body, mustClose);
 }
 
+/** What is being written; one function for all answers, instead of one for each. */
+let corked: { res: Response; answer: Answer; isHead: boolean; isLast: boolean } | undefined;
+
+function writeNow(): void {
+  if (corked !== undefined) writeCorked(corked.res, corked.answer, corked.isHead, corked.isLast);
+  corked = undefined;
+}
+
 /** At any other time. */
 export function write(res: Response, answer: Answer, isHead: boolean, isLast: boolean): void {
-  res.cork(() => writeCorked(res, answer, isHead, isLast));
+  corked = { res, answer, isHead, isLast };
+  res.cork(writeNow);
 }

@@ -61,7 +61,7 @@ export function parseQuery(query: string): Record<string, string> {
 
 /** A missing type is read as JSON; `curl -d` without -H sends a form's type, and is told so. */
 export function isJsonType(contentType: string): boolean {
-  if (contentType === '') return true;
+  if (contentType === '' || contentType === 'application/json') return true;
   const end = contentType.indexOf(';');
   const type = (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
   return type === 'application/json' || type.endsWith('+json');

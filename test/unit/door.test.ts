@@ -126,7 +126,7 @@ describe('dispatch', () => {
     });
     return {
       status: answer.status,
-      headers: Object.fromEntries(answer.headers),
+      headers: Object.fromEntries(answer.lines.split('\r\n').map((line) => line.split(': '))),
       body: JSON.parse(answer.body || 'null'),
     };
   };

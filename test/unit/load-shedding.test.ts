@@ -92,7 +92,7 @@ describe('rejections', () => {
 describe('who is turned away', () => {
   it('is not written to any more once the client has gone, since a response that is gone ends the process', () => {
     const clock = { time: 5_000, now: () => clock.time };
-    const shed = (): Answer => ({ status: 503, isApi: true, headers: [['retry-after', '1']], body: '{}' });
+    const shed = (): Answer => ({ status: 503, isApi: true, requestId: 'r', lines: '\r\nretry-after: 1', body: '{}' });
     const never = (): never => {
       throw new Error('a request that is turned away is not looked at');
     };
