@@ -1,6 +1,7 @@
 // Arrays as Postgres takes them without reading digits and quotes: binary parameters, for statements of many rows
 // (`unnest($1::bigint[])`). Text arrays of the driver cost the server twice and this process four times as much. What does
 // not fit its type is sent as the driver would: to judge a value, and to say what is wrong with it, is the server's office.
+import { UTF8_BYTES_MAX, writeText } from './text-bytes.ts';
 
 const INT4 = 23;
 const INT8 = 20;
@@ -9,7 +10,6 @@ const FLOAT8 = 701;
 /** Dimensions, flags, element type, length, lower bound. */
 const HEADER_BYTES = 20;
 const LENGTH_BYTES = 4;
-const UTF8_BYTES_MAX = 3; // of one UTF-16 unit
 const HIGH = 2 ** 32;
 
 /** A parameter for `bigint[]`, of one value an item. */
@@ -65,7 +65,7 @@ export function textArray<T>(items: readonly T[], valueOf: (item: T) => string):
   let at = HEADER_BYTES;
   for (const item of items) {
     const value = valueOf(item);
-    const length = buffer.write(value, at + LENGTH_BYTES);
+    const length = writeText(buffer, value, at + LENGTH_BYTES);
     buffer.writeInt32BE(length, at);
     at += LENGTH_BYTES + length;
   }

@@ -1,11 +1,9 @@
 // The bytes of a COPY's rows (FORMAT binary). It knows no table, and judges no value: one that does not fit its type makes the
 // rows unfit, and the caller sends them by a statement, whose error says what is wrong. Owns the buffers that rows are written in.
 import { COPY_BUFFER_BYTES, COPY_BUFFERS_MAX } from '../constants.ts';
+import { UTF8_BYTES_MAX, writeText } from './text-bytes.ts';
 
 const LENGTH_BYTES = 4;
-const UTF8_BYTES_MAX = 3; // of one UTF-16 unit
-/** Up to here a text is written letter by letter, which for an id of 34 is less than the call into the engine takes. */
-const SHORT_TEXT_LETTERS = 64;
 const HIGH = 2 ** 32;
 /** Postgres counts microseconds from the year 2000. */
 const EPOCH_2000_MS = 946_684_800_000;
@@ -52,8 +50,7 @@ export class CopyRows {
       return;
     }
     this.#need(LENGTH_BYTES + value.length * UTF8_BYTES_MAX);
-    if (this.#isWrittenShort(value)) return;
-    const length = this.#buffer.write(value, this.#at + LENGTH_BYTES);
+    const length = writeText(this.#buffer, value, this.#at + LENGTH_BYTES);
     this.#word(length);
     this.#at += length;
   }
@@ -132,20 +129,5 @@ export class CopyRows {
     buffer[at + 2] = value >>> 8;
     buffer[at + 3] = value;
     this.#at = at + LENGTH_BYTES;
-  }
-
-  /** False where the text is long or has other letters than ASCII's; then nothing counts as written. */
-  #isWrittenShort(value: string): boolean {
-    const { length } = value;
-    if (length > SHORT_TEXT_LETTERS) return false;
-    const [buffer, start] = [this.#buffer, this.#at + LENGTH_BYTES];
-    for (let i = 0; i < length; i += 1) {
-      const letter = value.charCodeAt(i);
-      if (letter > 127) return false;
-      buffer[start + i] = letter;
-    }
-    this.#word(length);
-    this.#at += length;
-    return true;
   }
 }

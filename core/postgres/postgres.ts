@@ -6,6 +6,7 @@ import {
   IDLE_IN_TRANSACTION_TIMEOUT_MS,
   LOCK_TIMEOUT_MS,
   POSTGRES_CONNECT_TIMEOUT_MS,
+  POSTGRES_IDLE_MS,
   QUERY_TIMEOUT_MS,
   STATEMENT_TIMEOUT_MS,
 } from '../constants.ts';
@@ -36,6 +37,7 @@ export function openPostgres(url: string, options: { max: number; name: string; 
     max: options.max,
     application_name: options.name,
     connectionTimeoutMillis: POSTGRES_CONNECT_TIMEOUT_MS,
+    idleTimeoutMillis: POSTGRES_IDLE_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     lock_timeout: LOCK_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
