@@ -7,6 +7,9 @@ ALTER TABLE purchases
   ADD COLUMN end_at timestamptz,
   ADD CONSTRAINT purchases_end_is_whole CHECK (num_nulls(end_version, end_seq, end_at) IN (0, 3));
 
+-- With its end a row is 24 bytes longer: as much more room, so that all that end together find it in their page.
+ALTER TABLE purchases SET (fillfactor = 46);
+
 CREATE OR REPLACE VIEW ledger AS
   SELECT purchase_id, hold_version AS version,
          36 * (strpos('0123456789abcdefghijklmnopqrstuvwxyz', substr(purchase_id, 5, 1)) - 1)
