@@ -1,6 +1,7 @@
 // reserve, the verb of the hot path: batches of SKUs that share a partition go out in one call, and its short answers become
-// purchases again here. One call a partition is in flight; what is asked for meanwhile makes up the next.
-import { OUTBOX_BACKLOG_MAX_RECORDS, RESERVE_BATCH_MAX } from '../core/constants.ts';
+// purchases again here. One call a partition is in flight, or two where the second is large; what is asked for meanwhile makes
+// up the next. A partition's calls run in the order in which they were sent, and tickets follow that order.
+import { OUTBOX_BACKLOG_MAX_RECORDS, RESERVE_BATCH_MAX, RESERVE_SECOND_FROM } from '../core/constants.ts';
 import { fault, hasCode } from '../core/errors.ts';
 import { partitionOf } from '../core/ids.ts';
 import { type SkuCounters, toCounters, toPurchase } from './records.ts';
@@ -55,6 +56,14 @@ interface Asked extends Batch {
   readonly resolve: (reserved: Reserved) => void;
   readonly reject: (error: unknown) => void;
 }
+
+/** The calls of a partition in flight, and who waits for the next. */
+interface Traffic {
+  calls: number;
+  readonly asked: Asked[];
+}
+
+const sizeOf = (asked: readonly Asked[]): number => asked.reduce((sum, { items }) => sum + items.length, 0);
 
 type WirePurchase = Parameters<typeof toPurchase>[1];
 /** See scripts/lua/reserve.lua. */
@@ -145,8 +154,7 @@ function toReserved(batch: Batch, answer: WireAnswer, now: number): Reserved {
 }
 
 export function createReserveVerb(caller: ScriptCaller) {
-  /** What waits for the call in flight, by partition; absent where none is. */
-  const waiting = new Map<number, Asked[]>();
+  const traffic = new Map<number, Traffic>();
 
   async function send(partition: number, batches: readonly Asked[]): Promise<void> {
     const rows = batches.map(({ saleId, sku, items }) => [
@@ -166,7 +174,7 @@ export function createReserveVerb(caller: ScriptCaller) {
       if (batches.length > 1 && hasCode(error, 'INTERNAL')) for (const batch of batches) await send(partition, [batch]);
       else for (const batch of batches) batch.reject(error);
       // Whoever waited behind a call without an answer has waited long enough; nothing of theirs was sent.
-      const waited = hasCode(error, 'OUTCOME_UNKNOWN') ? (waiting.get(partition)?.splice(0) ?? []) : [];
+      const waited = hasCode(error, 'OUTCOME_UNKNOWN') ? (traffic.get(partition)?.asked.splice(0) ?? []) : [];
       for (const batch of waited) batch.reject(fault('UNAVAILABLE', 'Redis does not answer'));
     }
   }
@@ -178,10 +186,17 @@ export function createReserveVerb(caller: ScriptCaller) {
     return asked.splice(0, end < 0 ? asked.length : end);
   }
 
-  async function run(partition: number, asked: Asked[]): Promise<void> {
-    waiting.set(partition, asked);
-    while (asked.length > 0) await send(partition, takeNext(asked));
-    waiting.delete(partition);
+  /** One call, and another behind it where it would be large: Redis goes on to it while this process reads the first one's reply. */
+  function sendDue(partition: number, road: Traffic): void {
+    const { asked } = road;
+    while (asked.length > 0 && (road.calls === 0 || (road.calls === 1 && sizeOf(asked) >= RESERVE_SECOND_FROM))) {
+      road.calls += 1;
+      // It never rejects.
+      void send(partition, takeNext(asked)).then(() => {
+        road.calls -= 1;
+        sendDue(partition, road);
+      });
+    }
   }
 
   return async (saleId: string, sku: string, items: readonly ReserveItem[]): Promise<Reserved> => {
@@ -191,9 +206,10 @@ export function createReserveVerb(caller: ScriptCaller) {
     }
     return new Promise((resolve, reject) => {
       const asked = { saleId, sku, items, resolve, reject };
-      const others = waiting.get(partition);
-      if (others) others.push(asked);
-      else void run(partition, [asked]);
+      const road = traffic.get(partition) ?? { calls: 0, asked: [] };
+      traffic.set(partition, road);
+      road.asked.push(asked);
+      sendDue(partition, road);
     });
   };
 }

@@ -10,6 +10,7 @@ import {
   MAILBOX_MAX,
   MAILBOX_WAIT_MAX_MS,
   RESERVE_BATCH_MAX,
+  RESERVE_SECOND_FROM,
   RETRY_DELAY_MS,
 } from '../core/constants.ts';
 import { keepLast } from '../core/last-made.ts';
@@ -69,6 +70,7 @@ export function createCounter(deps: { stock: StockStore; clock: Clock; feed?: St
       const [saleId = '', sku = ''] = key.split(' ');
       return createActor<ReserveItem, BuyOutcome>({
         maxBatch: RESERVE_BATCH_MAX,
+        secondFrom: RESERVE_SECOND_FROM,
         maxMailbox: MAILBOX_MAX,
         maxWaitMs: MAILBOX_WAIT_MAX_MS,
         retryDelayMs: RETRY_DELAY_MS,

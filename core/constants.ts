@@ -23,6 +23,9 @@ export const BUCKET_TRANSFERS_MAX = 64;
 
 /** Purchases in one reserve script: 110,000/s at 512 against 80,000/s at 128; beyond it Redis blocks for longer than it gains. */
 export const RESERVE_BATCH_MAX = 512;
+/** Purchases that make a second call worth while behind one in flight: it costs Redis 50 us whatever is in it, here 0.4 us each.
+ *  512 connections on two cores, in turns: 26,100/s without it and 29,500/s with it, p50 16.8 and 15.1 ms. */
+export const RESERVE_SECOND_FROM = 128;
 /** Callers that may wait at one actor of one process: at 30,000/s about 0.7 s of work, far inside the request's deadline. */
 export const MAILBOX_MAX = 20_000;
 /** Longest expected wait in a mailbox, by its length and the time a batch took: who comes then would meet the deadline in it. */

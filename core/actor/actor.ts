@@ -1,5 +1,5 @@
-// An actor: a bounded mailbox in front of a batch handler, with one batch in flight. What arrives meanwhile forms the next
-// batch: no timers, a batch of one when idle, of hundreds under load. It is a batcher, never a lock: several may serve the
+// An actor: a bounded mailbox in front of a batch handler, with one batch in flight, or two where many wait. What arrives
+// meanwhile forms the next: no timers, a batch of one when idle, of hundreds under load. It is a batcher, never a lock: several may serve the
 // same key at once. It knows nothing of what it carries. `handle` must settle; a batch whose outcome is unknown is sent again.
 import { jitter, sleep } from '../clock.ts';
 import type { Clock } from '../clock.ts';
@@ -21,6 +21,8 @@ export interface ActorOptions<I, R> {
   /** One reply per item, in order. Rejecting with OUTCOME_UNKNOWN or UNAVAILABLE asks for the same items again. */
   handle(batch: readonly I[], deadlineAt: number): Promise<readonly R[]>;
   maxBatch: number;
+  /** Callers in the mailbox for whom a second batch is sent behind one in flight; without it there is never a second. */
+  secondFrom?: number;
   maxMailbox: number;
   /** Longest wait that is to be expected in the mailbox, by the time the last batch took; without it only its size counts. */
   maxWaitMs?: number;
@@ -52,13 +54,20 @@ interface Sent<I, R> {
   readonly replies: Promise<readonly R[]>;
 }
 
+/** 'again' where it is to be sent once more. */
+type Outcome<R> = { readonly replies: readonly R[] } | { readonly error: unknown } | 'again';
+
 const never = (): boolean => false;
 
 export function createActor<I, R>(options: ActorOptions<I, R>): Actor<I, R> {
-  const { maxBatch, maxMailbox, maxWaitMs = Number.POSITIVE_INFINITY, clock, retryDelayMs } = options;
+  const { maxBatch, maxMailbox, clock, retryDelayMs } = options;
+  const { maxWaitMs = Number.POSITIVE_INFINITY, secondFrom = Number.POSITIVE_INFINITY } = options;
   let mailbox: Caller<I, R>[] = [];
   let inFlight = 0;
-  let run: Promise<void> | undefined;
+  /** Batches on their way, those that are sent again included; and how many of them are those. */
+  let lanes = 0;
+  let retrying = 0;
+  let onQuiet: (() => void) | undefined;
   let isDraining = false;
   /** Of the last batch that was answered. A small one takes less than a full one: then the estimate is low, and right soon. */
   let batchMs = 0;
@@ -74,33 +83,40 @@ export function createActor<I, R>(options: ActorOptions<I, R>): Actor<I, R> {
     }
     const caller = new Caller<I, R>(item, deadlineAt, isAbandoned);
     mailbox.push(caller);
-    run ??= serve();
+    if (mayAnother()) void serve();
     return caller;
   }
 
+  /** Behind a batch that is sent again nobody is sent: they would come before those who came before them. */
+  function mayAnother(): boolean {
+    return lanes === 0 || (lanes === 1 && retrying === 0 && mailbox.length >= secondFrom);
+  }
+
   async function serve(): Promise<void> {
+    lanes += 1;
     // One turn of the microtask queue: callers of the same tick share the first batch.
     await Promise.resolve();
     let sent = sendNext();
     while (sent !== undefined) sent = (await settle(sent)) ?? sendNext();
-    run = undefined;
+    lanes -= 1;
+    if (lanes === 0) onQuiet?.();
   }
 
-  /** Sends those of the next batch for whom somebody waits; undefined where nobody does. */
+  /** Sends those of the next batch for whom somebody waits; undefined where nobody does, or another batch is enough for them. */
   function sendNext(): Sent<I, R> | undefined {
-    while (mailbox.length > 0) {
+    while (mailbox.length > 0 && (lanes === 1 || (retrying === 0 && mailbox.length >= secondFrom))) {
       const live = withoutExpired(mailbox.splice(0, maxBatch));
-      if (live.length > 0) return send(live);
+      if (live.length === 0) continue;
+      inFlight += live.length;
+      return send(live);
     }
     return undefined;
   }
 
   function send(callers: Caller<I, R>[]): Sent<I, R> {
-    inFlight = callers.length;
     const items = callers.map((caller) => caller.item);
     const deadlineAt = callers.reduce((latest, caller) => Math.max(latest, caller.deadlineAt), 0);
-    const sentAt = clock.now();
-    return { callers, sentAt, replies: call(items, deadlineAt) };
+    return { callers, sentAt: clock.now(), replies: call(items, deadlineAt) };
   }
 
   function call(items: readonly I[], deadlineAt: number): Promise<readonly R[]> {
@@ -111,51 +127,52 @@ export function createActor<I, R>(options: ActorOptions<I, R>): Actor<I, R> {
   /** Sends a batch until it is answered or nobody waits for it any more. Answers the next one, where that is on its way already. */
   async function settle(first: Sent<I, R>): Promise<Sent<I, R> | undefined> {
     let sent = first;
-    for (;;) {
-      const replies = await repliesOf(sent);
-      if (replies !== undefined) {
-        inFlight = 0; // before the replies: who has one must not find the actor busy with it
+    for (let tries = 1; ; tries += 1) {
+      const outcome = await outcomeOf(sent);
+      const { callers } = sent;
+      if (outcome !== 'again') {
+        inFlight -= callers.length; // before the replies: who has one must not find the actor busy with it
+        if (tries > 1) retrying -= 1;
         // Before the replies, too: to give them takes as long as a call, and meanwhile the handler is at work for the others.
         const next = sendNext();
-        answer(sent.callers, replies);
+        answer(callers, outcome);
         return next;
       }
-      if (inFlight === 0) return undefined;
+      if (tries === 1) retrying += 1;
       await sleep(jitter(retryDelayMs));
-      const live = withoutExpired(sent.callers);
-      inFlight = live.length;
+      const live = withoutExpired(callers);
+      inFlight -= callers.length - live.length;
       // Nobody behind a batch that is being retried should hear of it later than at their own deadline.
       mailbox = withoutExpired(mailbox);
-      if (live.length === 0) return undefined;
+      if (live.length === 0) {
+        retrying -= 1;
+        return undefined;
+      }
       sent = send(live);
     }
   }
 
-  /** Undefined when there are none: then the batch is to be sent again, or nothing is in flight and its callers know why. */
-  async function repliesOf({ callers, sentAt, replies: coming }: Sent<I, R>): Promise<readonly R[] | undefined> {
+  async function outcomeOf({ callers, sentAt, replies: coming }: Sent<I, R>): Promise<Outcome<R>> {
     try {
       const replies = await coming;
       batchMs = clock.now() - sentAt;
-      if (replies.length === callers.length) return replies;
       // A reply given to the wrong caller is worse than none.
+      if (replies.length === callers.length) return { replies };
       throw fault('INTERNAL', `The handler gave ${replies.length} replies to ${callers.length} items`);
     } catch (error) {
-      if (hasCode(error, 'OUTCOME_UNKNOWN')) {
-        for (const caller of callers) caller.mayHaveRun = true;
-        return undefined;
-      }
-      if (hasCode(error, 'UNAVAILABLE')) return undefined;
-      inFlight = 0;
-      for (const caller of callers)
-        caller.fail(caller.mayHaveRun ? fault('OUTCOME_UNKNOWN', undefined, { cause: error }) : error);
-      return undefined;
+      if (hasCode(error, 'UNAVAILABLE')) return 'again';
+      if (!hasCode(error, 'OUTCOME_UNKNOWN')) return { error };
+      for (const caller of callers) caller.mayHaveRun = true;
+      return 'again';
     }
   }
 
-  function answer(callers: readonly Caller<I, R>[], replies: readonly R[]): void {
+  function answer(callers: readonly Caller<I, R>[], outcome: Exclude<Outcome<R>, 'again'>): void {
     callers.forEach((caller, i) => {
       // The index is in range: the lengths were compared; R itself may include undefined.
-      caller.settle(replies[i] as R);
+      if ('replies' in outcome) caller.settle(outcome.replies[i] as R);
+      else if (caller.mayHaveRun) caller.fail(fault('OUTCOME_UNKNOWN', undefined, { cause: outcome.error }));
+      else caller.fail(outcome.error);
     });
   }
 
@@ -180,7 +197,7 @@ export function createActor<I, R>(options: ActorOptions<I, R>): Actor<I, R> {
     },
     async drain() {
       isDraining = true;
-      await run;
+      if (lanes > 0) await new Promise<void>((resolve) => (onQuiet = resolve));
     },
   };
 }

@@ -29,7 +29,9 @@ function createHandler() {
   return { calls, handle, call };
 }
 
-function createBench(options: { maxBatch?: number; maxMailbox?: number; maxWaitMs?: number } = {}) {
+function createBench(
+  options: { maxBatch?: number; maxMailbox?: number; maxWaitMs?: number; secondFrom?: number } = {},
+) {
   const handler = createHandler();
   const clock = { time: 1_000, now: () => clock.time };
   const actor: Actor<string, string> = createActor({
@@ -37,6 +39,7 @@ function createBench(options: { maxBatch?: number; maxMailbox?: number; maxWaitM
     maxBatch: options.maxBatch ?? 100,
     maxMailbox: options.maxMailbox ?? 100,
     ...(options.maxWaitMs === undefined ? {} : { maxWaitMs: options.maxWaitMs }),
+    ...(options.secondFrom === undefined ? {} : { secondFrom: options.secondFrom }),
     clock,
     retryDelayMs: 1,
   });
@@ -114,6 +117,56 @@ describe('actor batching', () => {
       expect(await reply).toBe(`x${n}!`);
       expect(actor.isIdle).toBe(true);
     }
+  });
+});
+
+describe('an actor with two batches in flight', () => {
+  const turn = () => new Promise(setImmediate);
+
+  it('sends a second one where enough wait, never a third, and each caller gets their own reply', async () => {
+    const { actor, call, calls } = createBench({ secondFrom: 2 });
+    const ask = (...items: string[]) => items.map((item) => actor.ask(item, FAR));
+    const all = ask('a');
+    const first = await call(0);
+    all.push(...ask('b'));
+    await turn();
+    expect(calls).toHaveLength(1);
+    all.push(...ask('c'));
+    const second = await call(1);
+    expect(second.items).toEqual(['b', 'c']);
+    all.push(...ask('d', 'e', 'f'));
+    await turn();
+    expect(calls).toHaveLength(2);
+    expect(actor.size).toBe(6);
+    second.echo();
+    const third = await call(2);
+    first.echo();
+    third.echo();
+    expect(await Promise.all(all)).toEqual(['a!', 'b!', 'c!', 'd!', 'e!', 'f!']);
+    expect(actor.isIdle).toBe(true);
+    await actor.drain();
+  });
+
+  it('sends nobody behind one that is sent again, whatever becomes of the other', async () => {
+    const { actor, call, calls } = createBench({ secondFrom: 2 });
+    const all = [actor.ask('a', FAR)];
+    const first = await call(0);
+    all.push(...['b', 'c'].map((item) => actor.ask(item, FAR)));
+    const second = await call(1);
+    all.push(...['d', 'e'].map((item) => actor.ask(item, FAR)));
+    first.reject(fault('OUTCOME_UNKNOWN'));
+    await turn();
+    second.echo();
+    const again = await call(2);
+    expect(again.items).toEqual(['a']);
+    await turn();
+    expect(calls).toHaveLength(3);
+    const drained = actor.drain();
+    again.echo();
+    (await call(3)).echo();
+    expect(await Promise.all(all)).toEqual(['a!', 'b!', 'c!', 'd!', 'e!']);
+    await drained;
+    expect(actor.size).toBe(0);
   });
 });
 
