@@ -55,8 +55,7 @@ export interface ExchangesDependencies {
 }
 
 export function createExchanges({ dispatcher, concurrency, clock }: ExchangesDependencies): Exchanges {
-  // Not a set: a set that many enter and leave is made anew every few hundred times, and what was left behind, once it is old,
-  // keeps all who were in it until the next full collection. Of each purchase 750 bytes outlived it so.
+  // Not a set: one that many enter and leave is made anew every few hundred times.
   const pending: Exchange[] = [];
   const lane = createRejectionLane(clock);
   let isStopping = false;
