@@ -9,8 +9,10 @@ import { tellFailure } from './report.ts';
 import type { Stage } from './stage.ts';
 
 const { seed: first, seeds, steps, isTraced, isJson, mutations: chosen } = readOptions(process.argv);
+/** Then the history at hand loses its stores in the middle, and what it says of that is nothing. */
+let isInterrupted = false;
 const say = (line: string): void => {
-  if (!isJson) console.log(line);
+  if (!isJson && !isInterrupted) console.log(line);
 };
 
 /** A table: planted bug → the rule that it broke, where. True when every one was found. */
@@ -60,14 +62,25 @@ async function playAll(stage: Stage): Promise<boolean> {
   return failures.length === 0;
 }
 
-async function run(): Promise<boolean> {
-  const stores = await openOwnStores(() => undefined);
+const INTERRUPTED = 130;
+
+/** The exit code. */
+async function run(): Promise<number> {
+  const stores = await openOwnStores((line) => process.stderr.write(`sim: ${line}\n`));
+  const interrupted = new Promise<number>((resolve) => {
+    const interrupt = (): void => {
+      isInterrupted = true;
+      resolve(INTERRUPTED);
+    };
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
+  });
+  const played = (chosen.length > 0 ? huntAll(stores) : playAll(stores)).then((isSound) => (isSound ? 0 : 1));
   try {
-    return await (chosen.length > 0 ? huntAll(stores) : playAll(stores));
+    return await Promise.race([played, interrupted]);
   } finally {
     await stores.close();
   }
 }
 
 // Calls of processes that died are never answered, and their timers would keep this one.
-process.exit((await run()) ? 0 : 1);
+process.exit(await run());

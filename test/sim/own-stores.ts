@@ -1,19 +1,24 @@
-// Stores for `npm run sim`: a Redis and a Postgres of its own below the system's temporary folder, gone when it ends.
-// Nothing of theirs needs to survive, so nothing waits for a disk.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// Stores for `npm run sim`: a Redis and a Postgres of its own below the system's temporary folder, gone when it ends; what a run
+// that was killed left behind is cleared by the next. Nothing of theirs needs to survive, so nothing waits for a disk.
 import { join } from 'node:path';
 import { migrate } from '../../core/postgres/migrate.ts';
 import { openPostgres } from '../../core/postgres/postgres.ts';
 import { connectRedis, whenReady } from '../../core/redis/redis.ts';
+import { openDataDirectory } from '../../core/services/data-dir.ts';
 import { startPostgres } from '../../core/services/postgres.ts';
 import { ensureRedis } from '../../core/services/redis-binary.ts';
 import { startRedis } from '../../core/services/redis.ts';
+import { clearDeadRuns, makeThrowaway, removeThrowaway } from '../../scripts/start/throwaway.ts';
 import { postgresSocket, redisSocket } from '../support/unix-socket.ts';
 import { openStage, prepareDatabase, type Stage } from './stage.ts';
 
+const PREFIX = 'doorbuster-sim-';
+
 export async function openOwnStores(say: (line: string) => void): Promise<Stage & { close(): Promise<void> }> {
-  const directory = mkdtempSync(join(tmpdir(), 'doorbuster-sim-'));
+  await clearDeadRuns(PREFIX, [], say);
+  const directory = makeThrowaway(PREFIX);
+  // Held as long as this process lives: by it the next run knows that nobody uses the directory any more.
+  openDataDirectory(directory);
   const program = await ensureRedis(say);
   const redisPlace = redisSocket(directory);
   const postgresPlace = postgresSocket(join(directory, 'postgres'));
@@ -42,7 +47,7 @@ export async function openOwnStores(say: (line: string) => void): Promise<Stage 
       const patience = setInterval(() => undefined, 1_000);
       await Promise.all([redisService.ended, service.ended]);
       clearInterval(patience);
-      rmSync(directory, { recursive: true, force: true });
+      await removeThrowaway(directory);
     },
   };
 }
