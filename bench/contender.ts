@@ -24,7 +24,7 @@ export interface Baseline extends Contender {
 }
 
 export function contenderOf(stage: Stage): Contender {
-  return { ...stage, name: 'doorbuster', perSecondMax: 25_000, jwtSecret: stage.config.jwtSecret };
+  return { ...stage, name: 'doorbuster', perSecondMax: 60_000, jwtSecret: stage.config.jwtSecret };
 }
 
 /** All at once. If one does not come up, the others are closed. */
