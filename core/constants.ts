@@ -261,7 +261,7 @@ export const LOCK_TIMEOUT_MS = 5 * SECOND_MS;
 export const QUERY_TIMEOUT_MS = 30 * SECOND_MS;
 export const POSTGRES_CONNECT_TIMEOUT_MS = 5 * SECOND_MS;
 /** A connection that nobody needs is closed after this: a crowd comes in waves, and a new one costs both sides a handshake (SCRAM) and the server a process. */
-export const POSTGRES_IDLE_MS = 5 * MINUTE_MS;
+export const POSTGRES_IDLE_MS = 30 * SECOND_MS;
 /** A transaction that is left open and silent holds locks and the fence's row: the server ends it. */
 export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15 * SECOND_MS;
 /** Rows of a job on their way into a COPY: 2,000 at 512 bytes. Such buffers are used again, as many as jobs of some partitions fill at once. */

@@ -5,7 +5,7 @@ import { hasReturned, type Rest } from './verdict.ts';
 
 /** The last hold ends, its job runs, a webhook that was dropped is asked for: then everything must be done. */
 const SETTLE_LIMIT_MS = 120_000;
-/** Pools close idle connections after ten seconds, the provider and its clients after sixty. */
+/** Pools close idle connections after half a minute, the provider and its clients after sixty. */
 const CALM_DOWN_MS = 70_000;
 const POLL_MS = 500;
 
