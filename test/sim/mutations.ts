@@ -1,7 +1,6 @@
 // The list of planted bugs: a text of the scripts or of the SQL that is replaced, or a part of a process that is a faulty one.
 // Each must be found by the checks. How they are put in is plant.ts.
-import type { StockStore } from '../../actors/stock-store.ts';
-import { fault } from '../../core/errors.ts';
+import { failAtFirstReturn, tellRefusedAgain, withFault } from './faulty-stores.ts';
 import type { Surgery } from './processes.ts';
 
 export interface Mutation {
@@ -270,37 +269,3 @@ export const mutations: readonly Mutation[] = [
     },
   },
 ];
-
-/** The store's states are getters, which a copy would freeze. */
-function withFault(stock: StockStore, faulty: Partial<StockStore>): StockStore {
-  return new Proxy(stock, { get: (target, name) => Reflect.get(name in faulty ? faulty : target, name) as unknown });
-}
-
-/** The first return of each order's units does not come through: without the bug they come back all the same. */
-function failAtFirstReturn(stock: StockStore): StockStore {
-  const tried = new Set<string>();
-  return withFault(stock, {
-    async release(items) {
-      const isFirst = items.some(({ purchaseId, reason }) => reason === 'REFUND' && !tried.has(purchaseId));
-      for (const { purchaseId } of items) tried.add(purchaseId);
-      if (isFirst) throw fault('UNAVAILABLE', 'The connection broke before it was sent');
-      return stock.release(items);
-    },
-  });
-}
-
-/** Each payment that was refused is told again with every other that comes later: without the bug nothing comes of it. */
-function tellRefusedAgain(stock: StockStore): StockStore {
-  const refused = new Map<string, { purchaseId: string; paymentRef: string }>();
-  return withFault(stock, {
-    async confirm(items) {
-      const rows = await stock.confirm(items);
-      await stock.confirm([...refused.values()]).catch(() => undefined);
-      for (const [i, { decision }] of rows.entries()) {
-        const item = items[i];
-        if (decision === 'REFUND' && item !== undefined) refused.set(item.purchaseId, item);
-      }
-      return rows;
-    },
-  });
-}
