@@ -6,14 +6,15 @@ import { createOrderVerbs, type OrderVerbs } from './order-verbs.ts';
 import { OUTBOX_GROUP } from './keys.ts';
 import { type Purchase, toPurchase } from './records.ts';
 import { createRebuildVerbs, type RebuildVerbs } from './rebuild-verbs.ts';
-import { createReserveVerb, type Reserved, type ReserveItem } from './reserve-verb.ts';
+import type { Reserved, ReserveItem } from './reserve-answer.ts';
+import { createReserveVerb } from './reserve-verb.ts';
 import { createSaleVerbs, type SaleVerbs } from './sale-verbs.ts';
 import { bodyOf, createScriptCaller, type EpochRecord, type ScriptCallerOptions } from './script-call.ts';
 import { scripts } from './scripts.ts';
 import { type PurchaseView, toView, type WireContext } from './waiting.ts';
 
 export type { EpochRecord } from './script-call.ts';
-export type { BuyOutcome, ReserveItem } from './reserve-verb.ts';
+export type { BuyOutcome, ReserveItem } from './reserve-answer.ts';
 export type { PurchaseView } from './waiting.ts';
 
 type Outcome<Name extends string, Value extends string> = {
